@@ -1,0 +1,1 @@
+"""Generative semantic communication, compared honestly with bit recovery over simulated radio channels."""

@@ -1,0 +1,75 @@
+"""The contracts between the parts of a system. Descriptions are built once; these are what they build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import lazy_loader as lazy
+
+from semcom.rng import Streams
+from semcom.types import Budget, Condition, ImageBatch, Message, Received, Reconstruction
+
+torch = lazy.load("torch")
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """One image of a source: its stable name, the cluster it is drawn from, and a digest of its content."""
+
+    id: str
+    cluster: str
+    digest: str
+
+
+class Source(Protocol):
+    """Images in."""
+
+    classes: tuple[str, ...]  # names of the label classes; empty without labels
+    size: tuple[int, int]  # (H, W) of every image
+    note: str  # a caveat that tables print with every interval, or ""
+
+    def images(self) -> Sequence[ImageRef]: ...  # reported images, in a fixed order
+    def load(self, ids: Sequence[str]) -> ImageBatch: ...  # any ids of images() or tuning()
+    def tuning(self) -> Sequence[ImageRef]: ...  # never reported: settings are tuned on these; may be empty
+    def prior(self) -> torch.Tensor: ...  # float32 [3, H, W], the average training picture
+    def skipped(self) -> Mapping[str, str]: ...  # name -> reason
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a component is prepared with: the device, and the source whose training images it may know."""
+
+    device: str = "cpu"
+    source: Source | None = None
+
+
+class Transmitter(Protocol):
+    """image -> message"""
+
+    side_bits: int  # side information an image, charged as a header where no digital part carries it
+    adapts_to_snr: bool  # whether encode reads budget.snr_db
+
+    def encode(self, images: ImageBatch, budget: Budget, streams: Streams) -> Message: ...
+
+
+class Link(Protocol):
+    """message -> message, over a channel. One condition a row."""
+
+    def budget(self, channel_uses: int, condition: Condition, side_bits: int = 0) -> Budget: ...
+    def send(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Received: ...
+
+
+class Receiver(Protocol):
+    """message -> image"""
+
+    def decode(self, received: Received, streams: Streams) -> Reconstruction: ...
+
+
+class Metric(Protocol):
+    """(original, reconstruction) -> numbers, one an image. Pixels float32 [B, 3, H, W] in [0, 1]."""
+
+    columns: tuple[str, ...]
+
+    def __call__(self, original: torch.Tensor, reconstruction: torch.Tensor) -> Mapping[str, torch.Tensor]: ...

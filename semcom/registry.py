@@ -1,0 +1,74 @@
+"""Every component by role and kind: the one visible table. Adding one is a file and a line here."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+from pydantic import BaseModel
+
+from semcom.errors import ScenarioError, allowed
+
+TABLE: dict[str, dict[str, str]] = {
+    "source": {
+        "photos": "semcom.source.photos:Photos",
+        "folder": "semcom.source.folder:Folder",
+        "camvid": "semcom.source.camvid:CamVid",
+        "labelmefacade": "semcom.source.labelmefacade:LabelMeFacade",
+        "cityscapes": "semcom.source.cityscapes:Cityscapes",
+    },
+    "channel": {
+        "awgn": "channels.awgn:AWGN",
+        "rayleigh": "channels.rayleigh:Rayleigh",
+        "rician": "channels.rician:Rician",
+    },
+    "transmit": {
+        "image_codec": "semcom.transmit.image_codec:ImageCodec",
+        "softcast": "semcom.transmit.softcast:SoftCast",
+        "prior": "semcom.transmit.prior:Prior",
+    },
+    "link": {
+        "digital": "semcom.link.digital:Digital",
+        "analog": "semcom.link.analog:Analog",
+        "ideal": "semcom.link.ideal:Ideal",
+        "parts": "semcom.link.parts:Parts",
+    },
+    "receive": {
+        "image_codec": "semcom.receive.image_codec:ImageCodec",
+        "softcast": "semcom.receive.softcast:SoftCast",
+        "prior": "semcom.receive.prior:Prior",
+    },
+    "metric": {
+        "psnr": "semcom.metrics.psnr:PSNR",
+        "ssim": "semcom.metrics.ssim:SSIM",
+        "ms_ssim": "semcom.metrics.ms_ssim:MSSSIM",
+        "ms_ssim_4": "semcom.metrics.ms_ssim:MSSSIM4",
+        "lpips_alex": "semcom.metrics.lpips:LPIPSAlex",
+        "lpips_vgg": "semcom.metrics.lpips:LPIPSVGG",
+        "lpips_squeeze": "semcom.metrics.lpips:LPIPSSqueeze",
+    },
+}
+
+
+def kinds(role: str) -> dict[str, str]:
+    """kind -> "package.module:Class", ours first, then what installed packages offer as entry points."""
+    offered = {point.name: point.value for point in entry_points(group=f"semcom.{role}")}
+    return {**offered, **TABLE[role]}
+
+
+def find(role: str, kind: str, allow_plugins: bool = False) -> type[BaseModel]:
+    """The description class of ``kind``; ScenarioError with the nearest name where there is none."""
+    table = kinds(role)
+    if ":" in kind:
+        if not allow_plugins:
+            raise ScenarioError(f"'{kind}' is code from outside the package; allow it with --allow-plugins")
+        target = kind
+    elif kind in table:
+        target = table[kind]
+    else:
+        raise ScenarioError(f"there is no {role} '{kind}'; {allowed(kind, table)}")
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ScenarioError(f"{role} '{kind}' cannot be imported from '{target}': {error}") from error
