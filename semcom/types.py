@@ -207,8 +207,11 @@ class Reconstruction:
     """``pixels`` float32 [B, 3, H, W] in [0, 1]; ``ok`` bool [B], False where there is no picture.
 
     A row that is not ok is grey here; the evaluator shows it as grey and, in a second row, as the prior.
+    ``usage`` and ``counts`` are the link's ledger and error counts, where a whole system made this.
     """
 
     pixels: torch.Tensor
     ok: torch.Tensor
     labels: torch.Tensor | None = None
+    usage: Usage | None = None
+    counts: Mapping[str, torch.Tensor] = field(default_factory=dict)

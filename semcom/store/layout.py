@@ -1,0 +1,67 @@
+"""Where things lie in a results folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A results folder.
+
+    ``batches/`` one Parquet file a finished batch, the only thing that resuming reads; ``pictures/`` the
+    reconstructions that panels show; ``tuning/`` settings chosen on tuning images; ``failures/`` a
+    traceback a failed batch; the rest is made anew from these: ``rows.parquet``, ``table.csv``, ``figures/``.
+    """
+
+    root: Path
+
+    @property
+    def batches(self) -> Path:
+        return self.root / "batches"
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    @property
+    def tuning(self) -> Path:
+        return self.root / "tuning"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    @property
+    def scenario(self) -> Path:
+        return self.root / "scenario.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        return self.root / "provenance.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "plan.parquet"
+
+    @property
+    def rows(self) -> Path:
+        return self.root / "rows.parquet"
+
+    @property
+    def table(self) -> Path:
+        return self.root / "table.csv"
+
+    def picture(self, unit: str, image: str) -> Path:
+        """The reconstruction of one image (first repeat) by one unit."""
+        return self.pictures / unit / f"{safe_name(image)}.png"
+
+
+def safe_name(image: str) -> str:
+    """An image id as a file name: unambiguous, and readable where the id is plain."""
+    return "".join(c if c.isalnum() or c in "._-" else f"%{ord(c):02x}" for c in image)

@@ -1,0 +1,77 @@
+"""One system, prepared: a transmitter, a link over a channel, and a receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import lazy_loader as lazy
+
+from semcom import registry, units
+from semcom.protocols import Context, Link, Receiver, Transmitter
+from semcom.rng import Streams
+from semcom.types import Budget, Condition, ImageBatch, Message, Reconstruction
+
+torch = lazy.load("torch")
+
+
+@dataclass(frozen=True)
+class System:
+    """A prepared system; `System.of` builds one from what a scenario file would say.
+
+    Example::
+
+        system = System.of("softcast", "analog", "softcast", channel="rayleigh")
+        result = system.send(images, snr_db=10, bandwidth_ratio="1/24")
+    """
+
+    transmit: Transmitter
+    link: Link
+    receive: Receiver
+
+    @staticmethod
+    def of(transmit, link, receive, channel="awgn", context: Context | None = None, allow_plugins: bool = False) -> System:
+        """Prepare a system. Each part is a kind, a mapping with a kind, or a description."""
+        context = context or Context()
+        describe = lambda role, value: _describe(role, value, allow_plugins)  # noqa: E731
+        prepared_channel = describe("channel", channel).build(context.device)
+        return System(
+            describe("transmit", transmit).build(context),
+            describe("link", link).build(prepared_channel, context.device),
+            describe("receive", receive).build(context),
+        )
+
+    def budget(self, channel_uses: int, condition: Condition) -> Budget:
+        """What the link grants the transmitter; without the SNR for one that does not adapt to it,
+        so that equal budgets mean equal encodings."""
+        budget = self.link.budget(channel_uses, condition, self.transmit.side_bits)
+        return budget if self.transmit.adapts_to_snr else _without_snr(budget)
+
+    def deliver(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Reconstruction:
+        """Send encoded messages, one a row, and decode what arrives."""
+        received = self.link.send(message, conditions, streams)
+        result = self.receive.decode(received, streams.for_system(streams.system or "receiver"))
+        return replace(result, usage=received.usage, counts=received.counts)
+
+    def send(
+        self, images: ImageBatch, snr_db: float, bandwidth_ratio: str | float | Fraction, seed: int = 0, repeat: int = 0
+    ) -> Reconstruction:
+        """Send ``images`` once at an average SNR [dB], each over floor(bandwidth_ratio * 3HW) channel uses."""
+        uses = units.channel_uses(Fraction(bandwidth_ratio), *images.size)
+        condition, streams = Condition(snr_db), Streams.of(images.ids, seed, repeat)
+        message = self.transmit.encode(images, self.budget(uses, condition), streams)
+        return self.deliver(message, [condition] * len(images), streams)
+
+
+def _describe(role: str, value, allow_plugins: bool):
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not isinstance(value, dict):
+        return value
+    description = registry.find(role, value["kind"], allow_plugins)
+    return description.model_validate({key: item for key, item in value.items() if key != "kind"})
+
+
+def _without_snr(budget: Budget) -> Budget:
+    return replace(budget, snr_db=None, parts=tuple((name, _without_snr(part)) for name, part in budget.parts))
