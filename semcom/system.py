@@ -29,6 +29,7 @@ class System:
     transmit: Transmitter
     link: Link
     receive: Receiver
+    id: str = "system"  # names the decoder's random streams
 
     @staticmethod
     def of(transmit, link, receive, channel="awgn", context: Context | None = None, allow_plugins: bool = False) -> System:
@@ -51,7 +52,7 @@ class System:
     def deliver(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Reconstruction:
         """Send encoded messages, one a row, and decode what arrives."""
         received = self.link.send(message, conditions, streams)
-        result = self.receive.decode(received, streams.for_system(streams.system or "receiver"))
+        result = self.receive.decode(received, streams.for_system(self.id))
         return replace(result, usage=received.usage, counts=received.counts)
 
     def send(

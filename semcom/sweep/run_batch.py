@@ -1,0 +1,143 @@
+"""One batch: encode each image once per budget, send every row, decode, measure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader as lazy
+
+from semcom.errors import Infeasible
+from semcom.rng import Streams
+from semcom.store.layout import Layout
+from semcom.store.writer import write_picture
+from semcom.sweep.measure import GREY, Measure
+from semcom.sweep.plan import Batch, Row
+from semcom.sweep.workshop import Workshop
+from semcom.system import System
+from semcom.types import Budget, Condition, Message, Reconstruction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+torch = lazy.load("torch")
+
+
+@dataclass
+class Encodings:
+    """Messages by transmitter, budget and images: an image is encoded once per budget, not once per SNR."""
+
+    keep: int = 64
+    _known: OrderedDict[Any, Message] = field(default_factory=OrderedDict)
+
+    def get(self, system: System, chunk: Sequence[str], load, budget: Budget, seed: int) -> Message:
+        key = (id(system.transmit), tuple(chunk), budget, seed)
+        if key not in self._known:
+            self._known[key] = system.transmit.encode(load(), budget, Streams.of(chunk, seed))
+            if len(self._known) > self.keep:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+
+@dataclass
+class Bench:
+    """What batches are run with."""
+
+    workshop: Workshop
+    measure: Measure
+    encodings: Encodings = field(default_factory=Encodings)
+    pictures: frozenset[tuple[str, str]] = frozenset()  # (unit, image) whose first repeat is kept for panels
+    layout: Layout | None = None
+
+
+def run_batch(batch: Batch, bench: Bench) -> pd.DataFrame:
+    """The stored rows of one batch, in its order."""
+    import pandas as pd
+
+    unit = batch.rows[0].unit
+    system = bench.workshop.system(unit.system, unit.channel, unit.source)
+    records: dict[tuple, dict[str, Any]] = {}
+    by_budget: dict[Budget, list[Row]] = {}
+    for row in batch.rows:
+        try:
+            budget = system.budget(unit.channel_uses, Condition(row.unit.snr_db))
+        except Infeasible as reason:
+            records[row.key] = _infeasible(row, str(reason), bench.measure.columns)
+        else:
+            by_budget.setdefault(budget, []).append(row)
+    for budget, rows in by_budget.items():
+        images = bench.workshop.images(unit.source, batch.chunk)
+        message = bench.encodings.get(system, batch.chunk, lambda images=images: images, budget, unit.seed)
+        place = {image: number for number, image in enumerate(batch.chunk)}
+        wanted = [place[row.image.id] for row in rows]
+        sent = message.select(wanted)
+        streams = Streams(unit.seed, tuple(row.image.id for row in rows), tuple(row.repeat for row in rows))
+        result = system.deliver(sent, [Condition(row.unit.snr_db) for row in rows], streams)
+        originals = images.pixels[torch.tensor(wanted)]
+        for row, record in zip(rows, _records(rows, sent, result, originals, bench), strict=True):
+            records[row.key] = record
+    return pd.DataFrame([records[row.key] for row in batch.rows])
+
+
+def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, originals: torch.Tensor, bench: Bench) -> list[dict[str, Any]]:
+    pixels, ok = result.pixels.float(), result.ok.cpu().clone()
+    reasons = sent.infeasible or (None,) * len(rows)
+    for number, reason in enumerate(reasons):
+        if reason is not None:
+            ok[number] = False
+    lost = ~ok
+    pixels = torch.where(lost.to(pixels.device)[:, None, None, None], torch.full_like(pixels, GREY), pixels)
+    keys = [row.image.digest for row in rows]
+    shown_grey = bench.measure(keys, originals, pixels)
+    shown_prior = shown_grey
+    if bool(lost.any()):
+        prior = bench.workshop.source(rows[0].unit.source).prior().to(pixels)
+        with_prior = torch.where(lost.to(pixels.device)[:, None, None, None], prior[None], pixels)
+        shown_prior = bench.measure(keys, originals, with_prior)
+    records = []
+    for number, row in enumerate(rows):
+        _keep_picture(row, pixels[number], bool(ok[number]), bench)
+        records.append(
+            {
+                **_key(row),
+                "status": "done" if reasons[number] is None else "infeasible",
+                "reason": reasons[number] or "",
+                "ok": bool(ok[number]),
+                **shown_grey[number],
+                **{f"{column}@prior": value for column, value in shown_prior[number].items()},
+                **{name: int(count[number]) for name, count in result.counts.items()},
+                "channel_uses": int(result.usage.granted[number]),
+                "energy": float(result.usage.energy[number]),
+                **{f"uses_{name}": int(uses[number]) for name, uses in result.usage.uses.items()},
+                "free": "; ".join((*sent.free, *result.usage.free)),
+            }
+        )
+    return records
+
+
+def _infeasible(row: Row, reason: str, columns: Sequence[str]) -> dict[str, Any]:
+    nothing = {column: float("nan") for name in columns for column in (name, f"{name}@prior")}
+    return {**_key(row), "status": "infeasible", "reason": reason, "ok": False, **nothing, "channel_uses": row.unit.channel_uses}
+
+
+def _key(row: Row) -> dict[str, Any]:
+    return {
+        "unit": row.unit.id,
+        "image": row.image.id,
+        "digest": row.image.digest,
+        "repeat": row.repeat,
+        "cluster": row.image.cluster,
+        "snr_db": float(row.unit.snr_db),
+    }
+
+
+def _keep_picture(row: Row, pixels: torch.Tensor, ok: bool, bench: Bench) -> None:
+    """Keep the first repeat's picture for panels; a lost one is not kept: the row says that it was lost."""
+    if bench.layout is not None and ok and row.repeat == 0 and (row.unit.id, row.image.id) in bench.pictures:
+        codes = (pixels * 255.0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        write_picture(bench.layout.picture(row.unit.id, row.image.id), codes)
+
+
