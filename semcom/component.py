@@ -16,6 +16,15 @@ class Component(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
     VERSION: ClassVar[int] = 1
+    #: transmit and link: the kinds of part that it makes or carries, of "bits" and "reals"
+    CARRIES: ClassVar[frozenset[str]] = frozenset({"bits", "reals"})
+    #: receive: the transmit kinds that it understands; empty where it takes any message
+    TAKES: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def choices(cls, field: str) -> tuple[Any, ...]:
+        """What ``field: auto`` chooses from, as a scenario file would say it; empty where there is no such choice."""
+        return ()
 
     def identity(self) -> dict[str, Any]:
         """What of this component changes the numbers: its parameters and its version."""
