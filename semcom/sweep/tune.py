@@ -1,0 +1,150 @@
+"""Free settings, chosen per condition and metric on tuning images that are never reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import lazy_loader as lazy
+
+from semcom import units
+from semcom.errors import Infeasible
+from semcom.metrics.base import quantity
+from semcom.protocols import Source
+from semcom.rng import Streams
+from semcom.sweep.measure import GREY, Measure
+from semcom.sweep.workshop import Workshop
+from semcom.system import System
+from semcom.types import Bits, Budget, Condition, ImageBatch, Message, Received, ReceivedBits, Usage
+
+torch = lazy.load("torch")
+
+#: transmissions a tuning image where the outcome has to be simulated, because the link predicts none
+SIMULATED_REPEATS = 8
+#: a success probability this much higher is no reason to carry fewer bits
+NEGLIGIBLE = 1e-6
+
+Settings = Mapping[str, Any]
+
+
+@dataclass
+class Tuner:
+    """Expected metrics of candidate settings on tuning images.
+
+    A digital part arrives whole or not at all, so its expectation needs no simulation: the link predicts
+    how probably a frame arrives (from measured block error rates), the picture that arrives is decoded
+    and measured once, a lost one is grey. Other links are simulated.
+    """
+
+    workshop: Workshop
+    measure: Measure
+    seed: int
+    _delivered: dict[Any, dict[str, float]] = field(default_factory=dict)
+    _budgets: dict[Any, tuple[Budget, float | None] | None] = field(default_factory=dict)
+
+    def choose(self, spec, point) -> dict[str, Settings]:
+        """The best settings of ``spec.tuned`` at ``point``, for each metric column."""
+        images = tuning_images(self.workshop, point.source)
+        grey = self._mean(images, torch.full_like(images.pixels, GREY))
+        best: dict[str, tuple[float, Settings]] = {}
+        for settings, system, budget, success in self._candidates(spec, point):
+            if success is None:
+                values = self._simulated(system, images, budget, point)
+            else:
+                arrived = self._arrived(system, images, budget)
+                values = {column: success * arrived[column] + (1.0 - success) * grey[column] for column in grey}
+            for column, value in values.items():
+                sign = 1.0 if quantity(column).better == "higher" else -1.0
+                if column not in best or sign * value > best[column][0]:
+                    best[column] = (sign * value, settings)
+        if not best:  # nothing fits: any setting says why
+            first = next(_combinations(spec.tuned))
+            return {column: first for column in self.measure.columns}
+        return {column: settings for column, (_, settings) in best.items()}
+
+    def _candidates(self, spec, point) -> Iterator[tuple[Settings, System, Budget, float | None]]:
+        """Settings that fit, without those that another of the same transmitter beats in bits and in probability."""
+        condition = Condition(point.snr_db)
+        uses = units.channel_uses(point.bandwidth_ratio, *point.source.size)
+        found: dict[Any, list[tuple[Settings, System, Budget, float | None]]] = {}
+        for settings in _combinations(spec.tuned):
+            system = self.workshop.system(spec.resolve(settings), point.channel, point.source)
+            offer = self._offer(system, uses, condition)
+            if offer is not None:
+                found.setdefault((id(system.transmit), id(system.receive)), []).append((settings, system, *offer))
+        for alike in found.values():
+            yield from (one for one in alike if not any(_beats(other, one) for other in alike))
+
+    def _offer(self, system: System, uses: int, condition: Condition) -> tuple[Budget, float | None] | None:
+        key = (id(system.link), system.transmit.side_bits, system.transmit.adapts_to_snr, uses, condition)
+        if key not in self._budgets:
+            try:
+                self._budgets[key] = (system.budget(uses, condition), system.link.success(condition, uses))
+            except Infeasible:
+                self._budgets[key] = None
+        return self._budgets[key]
+
+    def _arrived(self, system: System, images: ImageBatch, budget: Budget) -> dict[str, float]:
+        """Mean metrics of what is decoded when every digital part arrives."""
+        key = (id(system.transmit), id(system.receive), images.ids, budget)
+        if key not in self._delivered:
+            streams = Streams.of(images.ids, self.seed)
+            message = system.transmit.encode(images, budget, streams)
+            result = system.receive.decode(_as_sent(message), streams.for_system(system.id))
+            fits = torch.tensor([reason is None for reason in message.infeasible or (None,) * len(images)])
+            shown = (fits & result.ok.cpu()).to(result.pixels.device)[:, None, None, None]
+            self._delivered[key] = self._mean(images, torch.where(shown, result.pixels, torch.full_like(result.pixels, GREY)))
+        return self._delivered[key]
+
+    def _simulated(self, system: System, images: ImageBatch, budget: Budget, point) -> dict[str, float]:
+        rows = [row for row in range(len(images)) for _ in range(SIMULATED_REPEATS)]
+        repeats = tuple(range(SIMULATED_REPEATS)) * len(images)
+        message = system.transmit.encode(images, budget, Streams.of(images.ids, self.seed)).select(rows)
+        streams = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats)
+        result = system.deliver(message, [Condition(point.snr_db)] * len(rows), streams)
+        shown = result.ok.to(result.pixels.device)[:, None, None, None]
+        return self._mean(images.select(rows), torch.where(shown, result.pixels, torch.full_like(result.pixels, GREY)))
+
+    def _mean(self, images: ImageBatch, pictures: torch.Tensor) -> dict[str, float]:
+        values = self.measure([f"tuning/{image}" for image in images.ids], images.pixels, pictures)
+        return {column: sum(value[column] for value in values) / len(values) for column in self.measure.columns}
+
+
+def tuning_images(workshop: Workshop, source) -> ImageBatch:
+    """The source's tuning images; the photographs kept for tuning where it has none of its own."""
+    refs = workshop.source(source).tuning()
+    if not refs:
+        from semcom.source.photos import Photos
+
+        source = Photos(size=source.size)
+        refs = workshop.source(source).tuning()
+    return workshop.images(source, tuple(ref.id for ref in refs))
+
+
+def _combinations(tuned: Mapping[str, Sequence[Any]]) -> Iterator[Settings]:
+    """Every combination of the candidates, in the order in which the scenario lists them."""
+    return (dict(zip(tuned, values, strict=True)) for values in product(*tuned.values()))
+
+
+def _beats(other, one) -> bool:
+    """Whether ``other`` carries more bits at least as surely (then the receiver sees a better file as often)."""
+    (_, _, more, surely), (_, _, bits, success) = other, one
+    if surely is None or success is None or more.bits is None or bits.bits is None:
+        return False
+    return more.bits > bits.bits and surely >= success - NEGLIGIBLE
+
+
+def _as_sent(message: Message) -> Received:
+    """What the receiver gets where every digital part arrives."""
+    count = len(message)
+    arrived = torch.ones(count, dtype=torch.bool)
+    whole = lambda part: ReceivedBits(part.bits, part.lengths, arrived)  # noqa: E731
+    uses = torch.full((count,), message.budget.channel_uses, dtype=torch.int64)
+    return Received(
+        {name: whole(part) for name, part in message.parts.items() if isinstance(part, Bits)},
+        Usage(uses, {"payload": uses}, uses.double()),
+        message.image_size,
+        None if message.side is None else whole(message.side),
+    )
