@@ -59,6 +59,7 @@ class Entry:
 
     system: str
     role: str  # system | member
+    snr_db: float
     values: Mapping[str, Any]
     unit: Mapping[str, str]  # metric -> unit id
     settings: Mapping[str, Mapping[str, Any]]  # metric -> what was tuned

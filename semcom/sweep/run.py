@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from semcom.store.reader import KEY, read_batches
 from semcom.store.writer import write_json, write_rows, write_text
 from semcom.sweep.members import curves_of
 from semcom.sweep.measure import Measure
+from semcom.sweep.panel import panel_cells
 from semcom.sweep.plan import Batch, Entry, Plan, Unit, source_key
 from semcom.sweep.progress import Progress
 from semcom.sweep.run_batch import Bench, run_batch
@@ -77,8 +78,6 @@ class Run:
         return collect(self.layout)
 
     def _prepare(self) -> None:
-        import torch
-
         self.device = resolve_device(self.device if self.device != "auto" else self.scenario.execution.device)
         self.workshop = Workshop(self.device)
         sizes = {point.source.size for point in self.scenario.points()}
@@ -95,7 +94,6 @@ class Run:
         self.measure = Measure(prepared)
         #: weights that change numbers are part of the identity
         self.metric_identity = digest([[m.identity(), getattr(p, "digest", "")] for m, p in zip(usable, prepared, strict=True)])
-        torch.set_grad_enabled(False)
 
     def _make_plan(self) -> Iterator[tuple[int, int]]:
         tuner = Tuner(self.workshop, self.measure, self.scenario.seed)
@@ -114,7 +112,7 @@ class Run:
                     )  # fmt: skip
                     units.setdefault(unit.id, unit)
                     unit_of[metric] = unit.id
-                entries.append(Entry(curve.name, curve.role, dict(point.values), unit_of, chosen if curve.spec.tuned else {}))
+                entries.append(Entry(curve.name, curve.role, float(point.snr_db), dict(point.values), unit_of, chosen if curve.spec.tuned else {}))
         images = {source_key(point.source): tuple(self.workshop.source(point.source).images()) for point in points}
         self.plan = Plan(units, entries, images, self.scenario.repeats)
 
@@ -139,7 +137,8 @@ class Run:
         """What the folder will hold and what made it, written before anything is computed."""
         assert self.plan is not None
         write_text(self.layout.scenario, self.scenario.dump())
-        write_json(self.layout.plan, plan_record(self.plan, self.scenario, self.absent, self.workshop))
+        self.record = plan_record(self.plan, self.scenario, self.absent, self.workshop)
+        write_json(self.layout.plan, self.record)
         from semcom.codecs import versions
 
         write_json(self.layout.provenance, provenance(self.device, versions()))
@@ -147,7 +146,7 @@ class Run:
     def _compute(self, started: float) -> Iterator[Progress]:
         assert self.plan is not None
         known = set(map(tuple, read_batches(self.layout)[KEY].itertuples(index=False)))
-        wanted = panel_pictures(self.plan, self.scenario)
+        wanted = self._panel_pictures()
         bench = Bench(self.workshop, self.measure, pictures=wanted, layout=self.layout)
         batches = list(self.plan.batches(self.scenario.execution.batch_size))
         pending = [batch for batch in batches if not self._finished(batch, known, wanted)]
@@ -161,6 +160,12 @@ class Run:
             spent = time.monotonic() - begun
             left = spent / computed * (total - done - computed)
             yield Progress("sweeping", done + computed, total, time.monotonic() - started, left, len(self.failures))
+
+    def _panel_pictures(self) -> frozenset[tuple[str, str]]:
+        """(unit, image) of the reconstructions that image panels show."""
+        record = self.record
+        images = [ref["id"] for refs in record["images"].values() for ref in refs]
+        return frozenset((cell.unit, cell.image) for cell in panel_cells(record["entries"], images, record["figures"]))
 
     def _run_one(self, batch: Batch, bench: Bench) -> None:
         """Compute and store one batch; a fault is kept with its traceback and the sweep goes on."""
@@ -200,8 +205,14 @@ def plan_record(plan: Plan, scenario, absent: dict[str, str], workshop: Workshop
         "repeats": plan.repeats,
         "rows": plan.rows(),
         "entries": [
-            {"system": e.system, "role": e.role, "values": {k: str(v) if not isinstance(v, (int, float)) else v for k, v in e.values.items()},
-             "unit": dict(e.unit), "settings": {m: dict(s) for m, s in e.settings.items()}}
+            {
+                "system": e.system,
+                "role": e.role,
+                "snr_db": e.snr_db,
+                "values": {axis: _plain(value) for axis, value in e.values.items()},
+                "unit": dict(e.unit),
+                "settings": {metric: dict(settings) for metric, settings in e.settings.items()},
+            }
             for e in plan.entries
         ],
         "units": {unit.id: unit.identity() for unit in plan.units.values()},
@@ -210,14 +221,9 @@ def plan_record(plan: Plan, scenario, absent: dict[str, str], workshop: Workshop
         "notes": {key: source.note for key, source in sources.items()},
         "skipped": {key: dict(source.skipped()) for key, source in sources.items() if source.skipped()},
         "figures": scenario.figures.model_dump(mode="json"),
-    }  # fmt: skip
+    }
 
 
-def panel_pictures(plan: Plan, scenario) -> frozenset[tuple[str, str]]:
-    """(unit, image) of the reconstructions that the image panel shows."""
-    from semcom.sweep.panel import panel_rows
-
-    return frozenset(panel_rows(plan.entries, {u.id: source_key(u.source) for u in plan.units.values()}, plan.images, scenario.figures))
-
-
-__all__: Sequence[str] = ["Run", "resolve_device"]
+def _plain(value: Any) -> Any:
+    """A swept value as it stands in tables and files."""
+    return value if isinstance(value, (int, float, str)) else str(value)

@@ -57,6 +57,11 @@ def run_batch(batch: Batch, bench: Bench) -> pd.DataFrame:
     """The stored rows of one batch, in its order."""
     import pandas as pd
 
+    with torch.no_grad():
+        return pd.DataFrame(_run(batch, bench))
+
+
+def _run(batch: Batch, bench: Bench) -> list[dict[str, Any]]:
     unit = batch.rows[0].unit
     system = bench.workshop.system(unit.system, unit.channel, unit.source)
     records: dict[tuple, dict[str, Any]] = {}
@@ -79,7 +84,7 @@ def run_batch(batch: Batch, bench: Bench) -> pd.DataFrame:
         originals = images.pixels[torch.tensor(wanted)]
         for row, record in zip(rows, _records(rows, sent, result, originals, bench), strict=True):
             records[row.key] = record
-    return pd.DataFrame([records[row.key] for row in batch.rows])
+    return [records[row.key] for row in batch.rows]
 
 
 def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, originals: torch.Tensor, bench: Bench) -> list[dict[str, Any]]:

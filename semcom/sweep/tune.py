@@ -46,6 +46,10 @@ class Tuner:
 
     def choose(self, spec, point) -> dict[str, Settings]:
         """The best settings of ``spec.tuned`` at ``point``, for each metric column."""
+        with torch.no_grad():
+            return self._choose(spec, point)
+
+    def _choose(self, spec, point) -> dict[str, Settings]:
         images = tuning_images(self.workshop, point.source)
         grey = self._mean(images, torch.full_like(images.pixels, GREY))
         best: dict[str, tuple[float, Settings]] = {}
