@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all benchmark clean
+.PHONY: demo test test-slow benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/semcom run scenarios/quickstart.yaml
@@ -12,8 +12,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+test-slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m slow
 
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/links.py

@@ -18,7 +18,7 @@ from semcom.store.reader import KEY, read_batches
 from semcom.store.writer import write_json, write_rows, write_text
 from semcom.sweep.members import curves_of
 from semcom.sweep.measure import Measure
-from semcom.sweep.panel import panel_cells
+from semcom.store.panel import panel_cells
 from semcom.sweep.plan import Batch, Entry, Plan, Unit, source_key
 from semcom.sweep.progress import Progress
 from semcom.sweep.run_batch import Bench, run_batch

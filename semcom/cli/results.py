@@ -1,0 +1,124 @@
+"""semcom status | plot | export: what a results folder holds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from semcom.cli import options
+from semcom.errors import SemcomError, allowed
+
+FORMATS = ("csv", "json", "latex", "parquet")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+    app.command()(plot)
+    app.command()(export)
+
+
+def status(results: options.Results, json: options.Json = False) -> None:
+    """Say how much of a results folder is done, what failed and why.
+
+    \b
+    semcom status results/quickstart
+    """
+    from semcom.store.reader import open_results, read_batches, read_json
+
+    layout = open_results(results)
+    plan, stored = read_json(layout.plan), read_batches(layout)
+    planned = {unit: len(plan["images"][source]) * plan["repeats"] for unit, source in plan["source_of"].items()}
+    mine = stored[stored["unit"].isin(planned) & (stored["repeat"] < plan["repeats"])]
+    failures = {path.stem: path.read_text(encoding="utf-8").strip().splitlines()[-1] for path in sorted(layout.failures.glob("*.txt"))}
+    done, infeasible = len(mine), int((mine["status"] == "infeasible").sum()) if len(mine) else 0
+    answer = {"rows": plan["rows"], "done": done, "infeasible": infeasible, "failed_batches": failures, "skipped": plan["skipped"]}
+    if json:
+        return options.print_json(answer)
+    print(f"{results}: {done} of {plan['rows']} rows are done, {infeasible} of them infeasible")
+    for batch, reason in failures.items():
+        print(f"  failed: {reason} (traceback: {layout.failures / batch}.txt)")
+    for images in plan["skipped"].values():
+        for name, reason in images.items():
+            print(f"  skipped: {name}: {reason}")
+    if done < plan["rows"]:
+        print(f"  to go on: semcom run {layout.scenario} --out {results}")
+
+
+def plot(
+    results: options.Results,
+    metric: Annotated[Optional[list[str]], typer.Option(help="Draw only these metrics; may be given again.")] = None,
+) -> None:
+    """Draw the figures of a results folder again, without computing anything.
+
+    \b
+    semcom plot results/quickstart
+    semcom plot results/quickstart --metric fer
+    """
+    from semcom.figures.results import draw
+    from semcom.store.reader import open_results
+    from semcom.sweep.collect import collect
+
+    layout = open_results(results)
+    points = collect(layout)
+    known = set(points["metric"])
+    for name in metric or []:
+        if name not in known:
+            raise SemcomError(f"{results} holds no metric '{name}'; {allowed(name, known)}")
+    for path in draw(layout, points, metric):
+        print(path)
+
+
+def export(
+    results: options.Results,
+    format: Annotated[str, typer.Option("--format", "-f", help="csv, json, latex or parquet.")] = "csv",
+    rows: Annotated[bool, typer.Option("--rows", help="Every image and repeat, instead of one line a point.")] = False,
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="A file; standard output if not given.")] = None,
+) -> None:
+    """Write the points (or every row) of a results folder for another program.
+
+    \b
+    semcom export results/quickstart --format latex -o table.tex
+    semcom export results/quickstart --rows --format parquet -o rows.parquet
+    """
+    from semcom.store.reader import open_results
+    from semcom.store.writer import atomically, write_text
+    from semcom.sweep.collect import collect, rows_of
+
+    if format not in FORMATS:
+        raise SemcomError(f"--format '{format}' was given; {allowed(format, FORMATS)}")
+    layout = open_results(results)
+    table = rows_of(layout) if rows else collect(layout)
+    if format == "parquet":
+        if out is None:
+            raise SemcomError("Parquet is not text; name a file with --out FILE.parquet")
+        return atomically(out, lambda path: table.to_parquet(path, index=False))
+    text = {
+        "csv": lambda: table.to_csv(index=False),
+        "json": lambda: table.to_json(orient="records", indent=2, double_precision=15) + "\n",
+        "latex": lambda: latex(table),
+    }[format]()
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_text(out, text)
+
+
+def latex(points) -> str:
+    """A booktabs tabular a metric: systems by SNR, mean and interval."""
+    blocks = []
+    for metric, group in points[points["fill"] == "grey"].groupby("metric", sort=False):
+        snrs = sorted(group["snr_db"].unique())
+        lines = [f"% {metric}", rf"\begin{{tabular}}{{l{'r' * len(snrs)}}}", r"\toprule"]
+        lines += [" & ".join(["SNR [dB]", *(f"{snr:g}" for snr in snrs)]) + r" \\", r"\midrule"]
+        for system, curve in group.groupby("system", sort=False):
+            values = {row["snr_db"]: f"{row['mean']:.3g}" for _, row in curve.iterrows() if row["mean"] == row["mean"]}
+            lines.append(" & ".join([_escaped(system), *(values.get(snr, "--") for snr in snrs)]) + r" \\")
+        blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{c}" if c in "_&%#$" else c for c in text)

@@ -1,0 +1,69 @@
+"""Tables of points on stdout."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from semcom.store.panel import spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: columns of SNR that fit a terminal of 100 characters
+COLUMNS = 6
+
+
+def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
+    """One table a metric (and a value of every other axis): systems by SNR, mean and half-width of the interval."""
+    from rich.console import Console
+
+    console = Console(width=110, soft_wrap=False, highlight=False)
+    others = [axis for axis in plan["axes"] if axis != "snr_db"]
+    groups = points[points["metric"].isin(plan["metrics"])].groupby([*others, "metric"], sort=False)
+    for key, group in groups:
+        console.print()
+        console.print(_table(group, dict(zip([*others, "metric"], key, strict=True))))
+    for metric, reason in plan["absent"].items():
+        console.print(f"{metric}: absent. {reason}")
+    for note in dict.fromkeys(filter(None, points["note"])):
+        console.print(f"note: {note}")
+
+
+def _table(group: pd.DataFrame, key: dict[str, Any]):
+    from rich.table import Table
+
+    from semcom.metrics.base import quantity
+
+    where = ", ".join(f"{axis} = {value}" for axis, value in key.items() if axis != "metric")
+    uses = ", ".join(str(int(k)) for k in sorted(group["channel_uses"].unique()))
+    first = group.iloc[0]
+    title = f"{quantity(key['metric']).label}{' at ' + where if where else ''}; k = {uses} channel uses; "
+    title += f"n = {int(first['n_images'])} images, {int(first['n_clusters'])} clusters, {int(first['n_repeats'])} repeats"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("SNR [dB]")
+    snrs = spread(sorted(group["snr_db"].unique()), COLUMNS)
+    for snr_db in snrs:
+        table.add_column(f"{snr_db:g}", justify="right")
+    for (system, fill), curve in group.groupby(["system", "fill"], sort=False):
+        by_snr = {row["snr_db"]: row for _, row in curve.iterrows()}
+        name = system if fill == "grey" else f"  {system}, lost ones shown as prior"
+        if first_role(curve) == "member":
+            name = f"  {name}"
+        table.add_row(name, *(_cell(by_snr.get(snr_db)) for snr_db in snrs))
+    return table
+
+
+def first_role(curve: pd.DataFrame) -> str:
+    return curve["role"].iloc[0]
+
+
+def _cell(row) -> str:
+    if row is None or math.isnan(row["mean"]):
+        return "infeasible"
+    text = f"{row['mean']:.3g}"
+    if row["failure_rate"] > 0:
+        text += f" ({100 * row['failure_rate']:.0f}% lost)"
+    elif not math.isnan(row["low"]):
+        text += f" ±{(row['high'] - row['low']) / 2:.2g}"
+    return text
