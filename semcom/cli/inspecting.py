@@ -1,0 +1,108 @@
+"""semcom list | show | schema | doctor: what there is and how to use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from semcom.cli import options
+from semcom.errors import SemcomError, allowed
+
+
+def register(app: typer.Typer) -> None:
+    app.command("list")(list_components)
+    app.command()(show)
+    app.command()(schema)
+    app.command()(doctor)
+
+
+def list_components(
+    role: Annotated[Optional[str], typer.Argument(help="source, channel, transmit, link, receive or metric.")] = None,
+    json: options.Json = False,
+) -> None:
+    """List the components, by role.
+
+    \b
+    semcom list
+    semcom list channel
+    """
+    from semcom import registry
+    from semcom.scenario import catalogue
+
+    if role is not None and role not in registry.TABLE:
+        raise SemcomError(f"there is no role '{role}'; {allowed(role, registry.TABLE)}")
+    chosen = {name: kinds for name, kinds in catalogue().items() if role in (None, name)}
+    if json:
+        return options.print_json(chosen)
+    for name, kinds in chosen.items():
+        print(name)
+        for kind, summary in kinds.items():
+            print(f"  {kind:<16} {summary}")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A kind, such as rayleigh, or role/kind where two roles have it.")],
+    json: options.Json = False,
+) -> None:
+    """Explain a component: what it does, its parameters and defaults, and its YAML.
+
+    \b
+    semcom show rayleigh
+    semcom show receive/image_codec
+    """
+    from semcom import registry
+    from semcom.scenario import describe
+
+    role, _, kind = name.rpartition("/")
+    roles = [role] if role else [role for role in registry.TABLE if kind in registry.kinds(role)]
+    if not roles or any(r not in registry.TABLE for r in roles):
+        names = [known for r in registry.TABLE for known in registry.kinds(r)]
+        raise SemcomError(f"there is no component '{name}'; {allowed(kind, names)}")
+    descriptions = [describe(role, kind) for role in roles]
+    if json:
+        return options.print_json([vars(description) for description in descriptions])
+    for place, description in enumerate(descriptions):
+        print(("\n" if place else "") + f"{description.role}/{description.kind}\n")
+        print(description.text.strip() + "\n")
+        if description.parameters:
+            print("Parameters")
+            for parameter in description.parameters:
+                print(f"  {parameter.name}: {parameter.type}, default {parameter.default}")
+                print(f"      {parameter.text}")
+            print()
+        print("YAML")
+        print("\n".join(f"  {line}" for line in description.snippet.strip().splitlines()))
+
+
+def schema(out: Annotated[Optional[Path], typer.Option("--out", "-o", help="A file; standard output if not given.")] = None) -> None:
+    """Export the JSON schema of scenario files, with which editors complete and check them.
+
+    \b
+    semcom schema -o scenario.schema.json
+    # then, as the first line of a scenario:
+    # yaml-language-server: $schema=scenario.schema.json
+    """
+    from semcom.scenario import json_schema
+    from semcom.store.writer import write_json
+
+    if out is None:
+        options.print_json(json_schema())
+    else:
+        write_json(out, json_schema())
+
+
+def doctor(json: options.Json = False) -> None:
+    """Say which device, versions, codecs, weights and optional parts are there, and what to do about what is not.
+
+    \b
+    semcom doctor
+    """
+    from semcom.cli.health import examine
+
+    findings = examine()
+    if json:
+        return options.print_json([vars(finding) for finding in findings])
+    for finding in findings:
+        print(f"[{'ok' if finding.ok else '--'}] {finding.name}: {finding.text}")
