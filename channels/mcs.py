@@ -1,0 +1,101 @@
+"""Modulation and coding schemes, and how often a code block of each fails over AWGN."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import functools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+BLER_TABLE = Path(__file__).parent / "data" / "bler_awgn.csv"
+
+
+@dataclass(frozen=True)
+class Mcs:
+    """A modulation and coding scheme: ``bits_per_symbol`` log2 M and the nominal code rate."""
+
+    name: str
+    bits_per_symbol: int
+    rate: Fraction
+
+    @property
+    def efficiency(self) -> Fraction:
+        """Information bits a channel use, CRC included."""
+        return self.bits_per_symbol * self.rate
+
+
+def _table() -> tuple[Mcs, ...]:
+    low = [("qpsk", 2, Fraction(1, d)) for d in (12, 8, 5)]
+    usual = (Fraction(1, 3), Fraction(1, 2), Fraction(2, 3), Fraction(3, 4), Fraction(5, 6))
+    orders = (("qpsk", 2), ("16qam", 4), ("64qam", 6), ("256qam", 8))
+    return tuple(Mcs(f"{name}-{rate}", bits, rate) for name, bits, rate in low + [(*o, rate) for o in orders for rate in usual])
+
+
+#: From the most robust to the fastest of each modulation; the first is what headers use.
+MCS: tuple[Mcs, ...] = _table()
+
+
+def find(name: str) -> Mcs:
+    """The scheme of that name, such as 'qpsk-1/2'.
+
+    >>> find("256qam-3/4").efficiency
+    Fraction(6, 1)
+    """
+    for mcs in MCS:
+        if mcs.name == name:
+            return mcs
+    near = difflib.get_close_matches(name, [m.name for m in MCS], n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise ValueError(f"there is no MCS '{name}'; allowed: {', '.join(m.name for m in MCS)}{hint}")
+
+
+@functools.cache
+def _measured() -> dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]:
+    """mcs -> information bits -> (SNR [dB] ascending, natural log of the block error rate, never rising)."""
+    counts: dict[tuple[str, int], dict[float, list[int]]] = {}
+    with open(BLER_TABLE, newline="") as file:
+        for row in csv.DictReader(file):
+            point = counts.setdefault((row["mcs"], int(row["information_bits"])), {}).setdefault(float(row["snr_db"]), [0, 0])
+            point[0] += int(row["block_errors"])
+            point[1] += int(row["blocks"])
+    curves: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
+    for (name, bits), points in counts.items():
+        snr = np.array(sorted(points))
+        # Half an error more and one block more (Krichevsky, Trofimov 1981): no estimate is 0, none is 1.
+        rate = np.array([(points[s][0] + 0.5) / (points[s][1] + 1.0) for s in snr])
+        curves.setdefault(name, {})[bits] = (snr, np.log(np.minimum.accumulate(rate)))
+    return curves
+
+
+def _log_rate(curve: tuple[np.ndarray, np.ndarray], snr_db: float) -> float:
+    """ln(BLER): linear in dB between measured points, ln 1 below them, and falling on above them."""
+    snr, log_rate = curve
+    if snr_db <= snr[0]:
+        return log_rate[0] if snr_db == snr[0] else 0.0
+    if snr_db <= snr[-1]:
+        return float(np.interp(snr_db, snr, log_rate))
+    slope = min((log_rate[-1] - log_rate[0]) / (snr[-1] - snr[0]), -math.log(10.0))  # at least a decade a dB
+    return float(log_rate[-1] + slope * (snr_db - snr[-1]))
+
+
+def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int) -> float:
+    """The probability that a code block of ``information_bits`` (CRC included) fails over AWGN at ``snr_db`` (Es/N0).
+
+    From the measured table that ships with the package (`channels.measure_bler` made it). Between SNR
+    points ln(BLER) is linear in dB and never rises; below the first point, where nearly every block
+    failed, it is 1; above the last it falls on with the curve's mean slope, and is 0 below 1e-9. Between
+    measured block sizes ln(BLER) is linear in the logarithm of the size; beyond them the nearest size
+    counts. It is for choosing an MCS, not for reporting a result.
+    """
+    curves = _measured().get(mcs.name)
+    if not curves:
+        raise ValueError(f"no block error rates were measured for '{mcs.name}'; run: python -m channels.measure_bler --mcs {mcs.name}")
+    sizes = sorted(curves)
+    logs = [_log_rate(curves[size], snr_db) for size in sizes]
+    rate = math.exp(float(np.interp(math.log(information_bits), np.log(sizes), logs)))
+    return 0.0 if rate < 1e-9 else min(1.0, rate)

@@ -1,0 +1,137 @@
+"""Measure the block error table of `channels.mcs`.
+
+    python -m channels.measure_bler [--sizes 256 1024] [--mcs qpsk-1/2] [--minutes 15]
+
+For every MCS and code-block size the SNR runs in steps of half a dB from where most blocks fail to where
+fewer than one in a hundred do. Random information bits (all k of them, CRC positions included) are coded,
+interleaved, modulated, sent over AWGN, demapped exactly and decoded; a block fails if a bit is wrong.
+Every point has a Philox stream of its own, keyed by (seed, mcs, k, SNR). Points that the file holds are
+not measured again, so a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from channels.fec import DECODER, GRAPH_2_RATE, ITERATIONS, LDPC, MAX_BLOCK_BITS_GRAPH_2, deinterleave, interleave
+from channels.mcs import BLER_TABLE, MCS, Mcs, find
+from channels.modulation import QAM
+from channels.theory import snr_for_mutual_information
+
+COLUMNS = ("mcs", "information_bits", "snr_db", "blocks", "block_errors", "iterations", "decoder")
+SEED = 0
+STEP_DB = 0.5
+SIZES = (1024, 3840, 256, 8448)
+MOST_BLOCKS = {256: 1000, 1024: 400, 3840: 200, 8448: 120}
+#: A point ends at this many errors: a standard error of 18 % of the rate.
+ENOUGH_ERRORS = 30
+#: A curve ends, on the left and on the right, where its rate has passed these.
+HIGH, LOW = 0.9, 0.01
+#: Where a curve begins: this far above the SNR at which the mutual information equals the code rate.
+GAP_DB = 1.0
+
+Points = dict[tuple[str, int, float], tuple[int, int]]
+
+
+def read(path: Path) -> Points:
+    """(mcs, information bits, SNR) -> (blocks, block errors) of a table file; empty where there is none."""
+    if not path.exists():
+        return {}
+    with open(path, newline="") as file:
+        return {
+            (row["mcs"], int(row["information_bits"]), float(row["snr_db"])): (int(row["blocks"]), int(row["block_errors"]))
+            for row in csv.DictReader(file)
+        }
+
+
+def append(path: Path, key: tuple[str, int, float], count: tuple[int, int]) -> None:
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(COLUMNS)
+        writer.writerow((*key, *count, ITERATIONS, DECODER))
+
+
+class Block:
+    """One code block of an MCS over AWGN, as a transport block sends it, with the sent bits known."""
+
+    def __init__(self, mcs: Mcs, information_bits: int, device: str = "cpu"):
+        self.name, self.k, self.bits_per_symbol = mcs.name, information_bits, mcs.bits_per_symbol
+        uses = math.ceil(information_bits / mcs.efficiency)
+        self.ldpc = LDPC(information_bits, uses * mcs.bits_per_symbol, device)
+        self.qam = QAM(mcs.bits_per_symbol, device)
+
+    def failures(self, blocks: int, snr_db: float, rng: np.random.Generator) -> int:
+        """How many of ``blocks`` random blocks fail."""
+        bits = torch.from_numpy(rng.integers(0, 2, (blocks, self.k), dtype=np.uint8)).to(self.ldpc.device)
+        x = self.qam.modulate(interleave(self.ldpc.encode(bits), self.bits_per_symbol))
+        noise = torch.view_as_complex(torch.from_numpy(rng.standard_normal((*x.shape, 2), dtype=np.float32))).to(x.device)
+        variance = 10.0 ** (-snr_db / 10.0)
+        llr = self.qam.llrs(x + math.sqrt(variance / 2.0) * noise, variance)
+        return int((self.ldpc.decode(deinterleave(llr, self.bits_per_symbol)) != bits).any(dim=1).sum())
+
+    def count(self, snr_db: float, most_blocks: int, enough_errors: int = ENOUGH_ERRORS, seed: int = SEED) -> tuple[int, int]:
+        """(blocks, block errors) at ``snr_db``, ended by the number of errors or of blocks."""
+        key = hashlib.sha256(f"{seed}/{self.name}/{self.k}/{snr_db}".encode()).digest()[:16]
+        rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype=np.uint64)))
+        blocks = errors = 0
+        while blocks < most_blocks and errors < enough_errors:
+            batch = min(20, most_blocks - blocks)
+            errors += self.failures(batch, snr_db, rng)
+            blocks += batch
+        return blocks, errors
+
+
+def measure_curve(block: Block, rate: float, path: Path, most_blocks: int, deadline: float) -> None:
+    """Measure the missing points of one curve, downwards to HIGH and then upwards to LOW."""
+    points = read(path)
+    bits = rate * block.bits_per_symbol
+    start = round((snr_for_mutual_information(block.bits_per_symbol, bits) + GAP_DB) / STEP_DB) * STEP_DB
+
+    def error_rate(snr_db: float) -> float:
+        key = (block.name, block.k, snr_db)
+        if key not in points:
+            points[key] = block.count(snr_db, most_blocks)
+            append(path, key, points[key])
+        blocks, errors = points[key]
+        print(f"{block.name:12} k={block.k:5} {snr_db:6.1f} dB: {errors:4} of {blocks:5} blocks failed", file=sys.stderr)
+        return errors / blocks
+
+    first, snr_db = error_rate(start), start
+    while error_rate(snr_db := snr_db - STEP_DB) < HIGH and time.monotonic() < deadline:
+        pass
+    current, snr_db = first, start
+    while current >= LOW and time.monotonic() < deadline:
+        current = error_rate(snr_db := snr_db + STEP_DB)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mcs", nargs="*", default=[m.name for m in MCS], help="names of schemes; all by default")
+    parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES), help="information bits of a code block")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after about this long; run again to go on")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, default=BLER_TABLE)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    deadline = time.monotonic() + 60.0 * options.minutes
+    for size in options.sizes:
+        for mcs in map(find, options.mcs):
+            if mcs.rate <= GRAPH_2_RATE and size > MAX_BLOCK_BITS_GRAPH_2:
+                continue  # base graph 2 has no blocks of this size
+            if time.monotonic() < deadline:
+                measure_curve(Block(mcs, size, options.device), float(mcs.rate), options.output, MOST_BLOCKS.get(size, 200), deadline)
+
+
+if __name__ == "__main__":
+    main()
