@@ -190,11 +190,18 @@ def _gray_pam(bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _pam_information(levels: np.ndarray, labels: np.ndarray, sigma: float) -> float:
     """sum over bits of I(b; y), y = level + sigma n, n standard normal: bits - E log2(sum p(y|x) / sum p(y|x: b))."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    nodes, weights = _gauss_hermite()
     y = levels[:, None] + sigma * nodes  # [sent, node]
     log_p = -((y[..., None] - levels) ** 2) / (2.0 * sigma**2)  # [sent, node, candidate]
     p = np.exp(log_p - log_p.max(axis=-1, keepdims=True))
     ones, zeros = p @ labels.astype(float), p @ (~labels).astype(float)  # [sent, node, bit]
     same = np.where(labels[:, None, :], ones, zeros)  # candidates that share the sent bit
     loss = np.log2((ones + zeros) / np.maximum(same, np.finfo(float).tiny)).sum(axis=-1)
-    return labels.shape[1] - float((loss @ (weights / weights.sum())).mean())
+    return labels.shape[1] - float((loss @ weights).mean())
+
+
+@functools.cache
+def _gauss_hermite() -> tuple[np.ndarray, np.ndarray]:
+    """64 nodes and weights of the mean over a standard normal variable."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    return nodes, weights / weights.sum()

@@ -1,0 +1,89 @@
+"""What the flat channels share: y = h x + noise, and gains h that hold for one use or for one coherence block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import lazy_loader as lazy
+import numpy as np
+
+from channels.base import Draw, Fading
+
+torch = lazy.load("torch")
+
+
+class FlatChannel:
+    """A prepared channel without fading: h = 1."""
+
+    def draw(self, n: int, draws: Sequence[Draw]) -> Fading:
+        """Gains complex64 [len(draws), n], on the CPU; a longer n keeps the prefix."""
+        return Fading(torch.ones((len(draws), n), dtype=torch.complex64))
+
+    def apply(self, x: torch.Tensor, fading: Fading, noise: torch.Tensor) -> torch.Tensor:
+        """y = h x + noise, complex64 [B, n]; differentiable in x, h and noise."""
+        if not x.shape == fading.h.shape == noise.shape:
+            shapes = f"symbols {tuple(x.shape)}, gains {tuple(fading.h.shape)}, noise {tuple(noise.shape)}"
+            raise ValueError(f"{shapes}; expected one shape [B, n]")
+        return fading.h * x + noise
+
+
+class FadingChannel(FlatChannel):
+    """Rician fading of factor ``k`` (a power ratio; 0 is Rayleigh): h = sqrt(k/(k+1)) + CN(0, 1/(k+1)).
+
+    The line of sight has phase 0. What is drawn depends on neither ``k`` nor ``coherence``: they only shape it.
+    """
+
+    def __init__(self, k: float, fading: Literal["block", "fast"], coherence: int | None):
+        self.k, self.fading, self.coherence = k, fading, coherence
+
+    def draw(self, n: int, draws: Sequence[Draw]) -> Fading:
+        """Gains complex64 [len(draws), n], on the CPU; a longer n keeps the prefix."""
+        h = np.empty((len(draws), n), dtype=np.complex64)
+        if self.fading == "fast":
+            for row, draw in enumerate(draws):
+                h[row] = self._scatter(draw.rng, n)
+        elif draws and n:
+            length = self.coherence or n
+            first = self._stratified(np.array([d.stratum for d in draws]), np.array([d.rng.random() for d in draws]))
+            for row, draw in enumerate(draws):
+                blocks = np.append(first[row], self._scatter(draw.rng, math.ceil(n / length) - 1))
+                h[row] = np.repeat(blocks, length)[:n]
+        return Fading(torch.from_numpy(h))
+
+    def _scatter(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Independent gains, of two normal variables each."""
+        scattered = rng.standard_normal(2 * count).view(np.complex128) * math.sqrt(0.5)
+        return math.sqrt(self.k / (self.k + 1.0)) + scattered / math.sqrt(self.k + 1.0)
+
+    def _stratified(self, quantile: np.ndarray, phase_quantile: np.ndarray) -> np.ndarray:
+        """Gains whose |h|^2 is its distribution's ``quantile`` and whose phase, given |h|, is its ``phase_quantile``."""
+        if self.k == 0.0:
+            return np.sqrt(-np.log1p(-quantile)) * np.exp(2j * math.pi * (phase_quantile - 0.5))
+        from scipy.stats import ncx2
+
+        # 2 (k+1) |h|^2 is noncentral chi-square: 2 degrees of freedom, noncentrality 2 k.
+        magnitude = np.sqrt(ncx2.ppf(quantile, 2, 2.0 * self.k) / (2.0 * (self.k + 1.0)))
+        # p(h) ~ exp(-(k+1) |h - m|^2), m = sqrt(k/(k+1)): at fixed |h| only exp(2 (k+1) m |h| cos(phase)) is
+        # left, von Mises of concentration 2 sqrt(k (k+1)) |h|.
+        phase = _von_mises_quantile(phase_quantile, 2.0 * math.sqrt(self.k * (self.k + 1.0)) * magnitude)
+        return magnitude * np.exp(1j * phase)
+
+
+def _von_mises_quantile(u: np.ndarray, concentration: np.ndarray) -> np.ndarray:
+    """Phases in (-pi, pi); by bisection, as scipy's own inverse takes milliseconds an element."""
+    from scipy.stats import vonmises
+
+    low, high = np.full_like(u, -math.pi), np.full_like(u, math.pi)
+    for _ in range(32):  # 2 pi / 2^32 is below the resolution of complex64
+        middle = (low + high) / 2.0
+        below = vonmises.cdf(middle, concentration) < u
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2.0
+
+
+def check_coherence(fading: str, coherence: int | None) -> None:
+    """ValueError where a coherence length is given that fast fading would ignore."""
+    if fading == "fast" and coherence is not None:
+        raise ValueError(f"coherence {coherence} beside fading: fast, where every channel use has its own gain; remove one of the two")
