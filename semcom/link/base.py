@@ -5,15 +5,29 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import lazy_loader as lazy
-import numpy as np
 
-from channels.base import Channel, Draw, Fading
+from channels.base import Channel, Fading
+from semcom.errors import ScenarioError, allowed
+from semcom.link import draws
 from semcom.rng import Streams
-from semcom.types import Budget, Condition, Message, Received
+from semcom.types import Bits, Budget, Condition, Message, Reals, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
+
+#: What a receiver is given for free.
+PERFECT_CSI = "the channel gain h and the noise variance at the receiver (perfect CSI)"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Symbols after equalisation, unbiased: ``symbols`` complex64 [B, m] are what was sent plus noise of
+    standard deviation ``noise_std`` float32 [B, m] per complex symbol, inf where the channel was zero."""
+
+    symbols: torch.Tensor
+    noise_std: torch.Tensor
 
 
 class Air:
@@ -25,15 +39,21 @@ class Air:
     """
 
     def __init__(self, channel: Channel, conditions: Sequence[Condition], streams: Streams, n: int, device: torch.device | str):
+        self._streams, self._device = streams.for_system(""), device
         keys = streams.keys()
-        first = {key: row for row, key in reversed(list(enumerate(keys)))}
-        unique = list(dict.fromkeys(keys))
-        index = torch.tensor([unique.index(key) for key in keys])
-        draws = [Draw(streams.generator("fading", first[key]), streams.stratum("fading", first[key])) for key in unique]
-        noise = np.stack([streams.generator("noise", first[key]).standard_normal(2 * n, dtype=np.float32) for key in unique])
-        self._h = channel.draw(n, draws).h[index].to(device)
-        self._noise = torch.view_as_complex(torch.from_numpy(noise).reshape(len(unique), n, 2))[index].to(device)
+        first: dict[tuple[str, int], int] = {}
+        for row, key in enumerate(keys):
+            first.setdefault(key, row)
+        place = {key: i for i, key in enumerate(first)}
+        self._unique = None if len(first) == len(keys) else torch.tensor([place[key] for key in keys]).to(device)
+        distinct = self._streams if self._unique is None else self._streams.select(list(first.values()))
+        noise, h = draws.noise(distinct, n), draws.fading(channel, distinct, n)
+        self._noise = torch.view_as_complex(noise.reshape(len(first), n, 2)).to(device)
+        self._flat = bool((h == 1).all())
+        self._h = h.to(device)
         snr = torch.tensor([10.0 ** (c.snr_db / 10.0) for c in conditions], dtype=torch.float64)
+        #: average SNR of each row, a ratio, float64 [B, 1]
+        self.snr = snr.to(device)[:, None]
         #: noise standard deviation per complex symbol, float32 [B, 1]: sigma^2 = 1 / SNR
         self.sigma = (1.0 / snr).sqrt().to(torch.float32).to(device)[:, None]
         self._channel, self._n, self._next = channel, n, 0
@@ -43,15 +63,48 @@ class Air:
         """Channel uses not yet taken."""
         return self._n - self._next
 
-    def transmit(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Send symbols ``x`` complex64 [B, m] over the next m uses; y [B, m] and the gains h [B, m] they met."""
-        start, stop = self._next, self._next + x.shape[1]
+    def _take(self, count: int) -> slice:
+        start, stop = self._next, self._next + count
         if stop > self._n:
-            raise ValueError(f"{x.shape[1]} more channel uses asked for, {self.left} left of {self._n}")
+            raise ValueError(f"{count} more channel uses asked for, {self.left} left of {self._n}")
         self._next = stop
-        fading = Fading(self._h[:, start:stop])
-        noise = self._noise[:, start:stop] * (self.sigma / math.sqrt(2.0))
-        return self._channel.apply(x, fading, noise), fading.h
+        return slice(start, stop)
+
+    def _rows(self, distinct: torch.Tensor) -> torch.Tensor:
+        """One row a message from one row a (image, repeat)."""
+        return distinct if self._unique is None else distinct.index_select(0, self._unique)
+
+    def skip(self, count: int) -> None:
+        """Leave the next ``count`` uses silent."""
+        self._take(count)
+
+    def gains(self, count: int) -> torch.Tensor:
+        """|h|^2 float32 [B, count] of the next ``count`` uses, which are thereby taken."""
+        h = self._h[:, self._take(count)]
+        return self._rows(h.real.square() + h.imag.square())
+
+    def uniform(self, name: str) -> torch.Tensor:
+        """A uniform draw in [0, 1) a row, float64 [B], from the stream ``name``; equal for every SNR."""
+        values = [self._streams.generator(name, row).random() for row in range(len(self._streams))]
+        return torch.tensor(values, dtype=torch.float64).to(self._device)
+
+    def transmit(self, x: torch.Tensor, power: float = 1.0) -> Observation:
+        """Send symbols ``x`` complex64 [B, m] at ``power`` over the next m uses and equalise what arrives.
+
+        y = h sqrt(p) x + n is divided by h sqrt(p), so that the symbol comes back unbiased with noise of
+        standard deviation sigma / (sqrt(p) |h|). Where h is zero the symbol is 0 and the deviation inf.
+        """
+        uses = self._take(x.shape[1])
+        h, amplitude = self._h[:, uses], math.sqrt(power)
+        # a new tensor in both branches, so that it can be scaled in place
+        noise = self._noise[:, uses].clone() if self._unique is None else self._rows(self._noise[:, uses])
+        torch.view_as_real(noise).mul_((self.sigma / math.sqrt(2.0))[..., None])
+        y = self._channel.apply(x if power == 1.0 else amplitude * x, Fading(self._rows(h)), noise)
+        if self._flat:
+            return Observation(y if power == 1.0 else y / amplitude, (self.sigma / amplitude).expand(y.shape))
+        square = h.real.square() + h.imag.square()
+        inverse = torch.where(square > 0, h.conj() / square, 0.0)  # per draw, not per row: SNRs share it
+        return Observation(y * self._rows(inverse / amplitude), self.sigma * self._rows(square.rsqrt() / amplitude))
 
 
 class Link(ABC):
@@ -68,11 +121,72 @@ class Link(ABC):
     def over(self, message: Message, conditions: Sequence[Condition], air: Air, power: float = 1.0) -> Received:
         """Send ``message`` over the next ``message.budget.channel_uses`` of ``air`` at mean power ``power``."""
 
+    def success(self, condition: Condition, channel_uses: int) -> float | None:
+        """Predicted probability that a whole frame arrives; None where that is not all or nothing."""
+        return None
+
     def send(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Received:
         """Send one message a row, each at its condition, over the channel drawn from ``streams``."""
         if not len(message) == len(conditions) == len(streams):
             raise ValueError(f"{len(message)} messages, {len(conditions)} conditions, {len(streams)} streams; expected equal numbers")
         air = Air(self.channel, conditions, streams, message.budget.channel_uses, self.device)
         received = self.over(message, conditions, air)
+        if air.left:
+            raise ValueError(f"the link took {message.budget.channel_uses - air.left} of {message.budget.channel_uses} channel uses")
         received.usage.check()
         return received
+
+
+def parts_of(message: Message, kind: type[Bits] | type[Reals], link: str) -> dict[str, Bits | Reals]:
+    """The message's parts, all of one ``kind``; ScenarioError where the link carries another one."""
+    words = {Bits: "bits", Reals: "reals"}
+    for name, part in message.parts.items():
+        if not isinstance(part, kind):
+            raise ScenarioError(
+                f"part '{name}' of the message is {words[type(part)]}, but link '{link}' carries {words[kind]}; "
+                f"give it a link that does, or its own with link 'parts'"
+            )
+    return dict(message.parts)
+
+
+def feasible_rows(message: Message, device: torch.device | str) -> torch.Tensor:
+    """bool [B]: the rows that have a message to send."""
+    reasons = message.infeasible or (None,) * len(message)
+    return torch.tensor([reason is None for reason in reasons], dtype=torch.bool).to(device)
+
+
+def is_silent(message: Message) -> bool:
+    """Whether a message of bits has none at all, for any image: there is nothing to send."""
+    return message.side is None and not any(part.bits.shape[1] for part in message.parts.values())
+
+
+def silence(message: Message, feasible: torch.Tensor, air: Air) -> Received:
+    """What arrives of a message of no bits: all of it, for no channel use and no power."""
+    k, none = message.budget.channel_uses, torch.zeros_like(feasible, dtype=torch.int64)
+    air.skip(k)
+    empty = ReceivedBits(torch.zeros((len(message), 0), dtype=torch.uint8, device=feasible.device), none, feasible)
+    usage = Usage(none + k, {"payload": none, "unused": none + k}, none.to(torch.float64), message.free)
+    return Received({name: empty for name in message.parts}, usage, message.image_size)
+
+
+def share_out(total: torch.Tensor, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """``total`` int64 [B] channel uses over purposes in proportion to ``weights`` int64 [B].
+
+    Each purpose gets the whole part of its share; the uses that remain go one each to the largest
+    remainders (ties to the earlier purpose), so that the sum is exactly ``total``.
+    """
+    stack = torch.stack(list(weights.values()), dim=1)
+    product, whole = stack * total[:, None], stack.sum(dim=1, keepdim=True).clamp(min=1)
+    shares, remainder = product // whole, product % whole
+    missing = (product.sum(dim=1) // whole[:, 0] - shares.sum(dim=1))[:, None]
+    order = torch.argsort(remainder, dim=1, descending=True, stable=True)
+    rank = torch.argsort(order, dim=1)
+    shares = shares + (rank < missing).to(torch.int64)
+    return dict(zip(weights, shares.unbind(dim=1), strict=True))
+
+
+def known_names(given: dict[str, object], names: Sequence[str], what: str) -> None:
+    """ScenarioError where ``given`` names something that is not among ``names``."""
+    for name in given:
+        if name not in names:
+            raise ScenarioError(f"{what} '{name}' is not known; {allowed(name, names)}")

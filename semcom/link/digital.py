@@ -1,0 +1,245 @@
+"""Bits over a coded and modulated channel: CRC, 5G LDPC, QAM, soft demapping. A frame arrives whole or has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import lazy_loader as lazy
+import numpy as np
+from pydantic import Field, field_validator
+
+from channels import mcs as schemes
+from channels.fec import ITERATIONS, TransportBlock
+from channels.modulation import QAM
+from semcom.component import Component
+from semcom.errors import Infeasible, LedgerError
+from semcom.link import base
+from semcom.link.adaptation import FrameSuccess, Gains
+from semcom.rng import generator
+from semcom.types import Bits, Budget, Condition, Message, Received, ReceivedBits, Usage
+
+torch = lazy.load("torch")
+
+
+class Digital(Component):
+    """Sends bits with 5G LDPC and QAM; a frame whose CRCs do not all hold has failed.
+
+    k channel uses and an MCS (modulation of log2 M bits, code rate R) carry floor(k log2 M R) bits less a
+    CRC24 a code block. They hold, in this order: side information, a length field of ceil(log2(B + 1)) bits
+    a part, where B is the payload of the frame, the parts, and zeros as padding. The budget is net of side
+    information and of one length field; each further part pays its own from its bits. Coded bits are
+    scrambled with a fixed sequence, as in 3GPP TS 38.211 section 6.3.1.1, so that padding has the mean
+    power of the constellation. The receiver demaps softly with sigma^2 / |h|^2 and decodes by belief
+    propagation.
+
+    In the ledger each information bit costs an equal share of the k uses, rounded by largest remainders so
+    that the sum is k. The radiated energy is that of the unit-energy constellation, which is not rescaled
+    to the symbols that an image happens to send.
+
+    Counts, int64 an image: raw_bit_errors of raw_bits (hard decisions on the coded bits), bit_errors of
+    bits (decoded payload, headers and padding against what was sent), block_errors of blocks and
+    frame_failures of frames (by CRC, as the receiver knows them), undetected (frames whose CRCs hold and
+    whose bits are wrong, against the truth). All are 0 for an image that had nothing to send.
+
+    References: 3GPP TS 38.211, TS 38.212 section 5.
+
+    Example::
+
+        link: {kind: digital, mcs: qpsk-1/2}
+    """
+
+    CARRIES: ClassVar[frozenset[str]] = frozenset({"bits"})
+    kind: Literal["digital"] = "digital"
+    mcs: str = Field("qpsk-1/3", description="modulation and code rate, from qpsk-1/12 to 256qam-5/6")
+    iterations: int = Field(ITERATIONS, ge=1, le=200, description="iterations of belief propagation at most")
+
+    @field_validator("mcs")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return schemes.find(name).name
+
+    @classmethod
+    def choices(cls, field: str) -> tuple[Any, ...]:
+        return tuple(scheme.name for scheme in schemes.MCS) if field == "mcs" else ()
+
+    def build(self, channel, device) -> DigitalLink:
+        return DigitalLink(self, channel, device)
+
+
+class DigitalLink(base.Link):
+    """The prepared link; see `Digital`."""
+
+    def __init__(self, description: Digital, channel, device):
+        super().__init__(channel, device)
+        self.mcs, self.iterations = schemes.find(description.mcs), description.iterations
+        self._frames: dict[int, _Frame] = {}
+        self._success = FrameSuccess(self.mcs, Gains(channel))
+
+    def _frame(self, channel_uses: int) -> _Frame:
+        if channel_uses not in self._frames:
+            self._frames[channel_uses] = _Frame(channel_uses, self.mcs, self.iterations, self.device)
+        return self._frames[channel_uses]
+
+    def budget(self, channel_uses: int, condition: Condition, side_bits: int = 0) -> Budget:
+        frame = self._frame(channel_uses)
+        bits = frame.block.payload_bits - frame.length_bits - side_bits
+        if bits < 1:
+            raise Infeasible(
+                f"{channel_uses} channel uses carry {frame.block.payload_bits} bits with {self.mcs.name}, and the length field "
+                f"({frame.length_bits}) and side information ({side_bits}) leave none for the message"
+            )
+        return Budget(channel_uses, bits=bits, snr_db=condition.snr_db)
+
+    def success(self, condition: Condition, channel_uses: int) -> float:
+        """Predicted probability that a frame arrives, from measured block error rates (at their iterations)."""
+        self._frame(channel_uses)
+        return self._success(condition.snr_db, channel_uses)
+
+    def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
+        base.parts_of(message, Bits, "digital")
+        feasible = base.feasible_rows(message, self.device)
+        if base.is_silent(message):
+            return base.silence(message, feasible, air)
+        frame = self._frame(message.budget.channel_uses)
+        rows = feasible.cpu().nonzero()[:, 0]
+        some = message.select(rows.tolist())
+        payload, which = frame.pack(some)
+        coded = frame.encode(payload)
+
+        x = torch.zeros((len(message), frame.uses), dtype=torch.complex64, device=self.device)
+        rows, which, payload = rows.to(self.device), which.to(self.device), payload.to(self.device)
+        x[rows] = frame.qam.modulate(coded)[which]
+        seen = air.transmit(x, power)
+        llrs = frame.llrs(seen.symbols[rows], seen.noise_std[rows].square())
+        decoded, block_ok = frame.block.decode(frame.descramble(llrs))
+
+        ok = block_ok.all(dim=1)
+        counts = {
+            "raw_bit_errors": ((llrs > 0) != coded[which]).sum(dim=1),
+            "raw_bits": torch.full_like(rows, coded.shape[1]),
+            "bit_errors": (wrong := (decoded != payload[which]).sum(dim=1)),
+            "bits": torch.full_like(rows, payload.shape[1]),
+            "block_errors": (~block_ok).sum(dim=1),
+            "blocks": torch.full_like(rows, block_ok.shape[1]),
+            "frame_failures": (~ok).to(torch.int64),
+            "frames": torch.ones_like(rows),
+            "undetected": (ok & (wrong > 0)).to(torch.int64),
+        }
+        everyone = _Scatter(rows, len(message))
+        side, received = frame.unpack(decoded, ok, some)
+        return Received(
+            parts={name: everyone.received(part) for name, part in received.items()},
+            usage=frame.usage(message, feasible, power),
+            image_size=message.image_size,
+            side=None if side is None else everyone.received(side),
+            counts={name: everyone(values) for name, values in counts.items()},
+        )
+
+
+class _Frame:
+    """What k channel uses carry with an MCS: where the bits of a message go, and the code around them."""
+
+    def __init__(self, uses: int, mcs: schemes.Mcs, iterations: int, device: torch.device | str):
+        m = mcs.bits_per_symbol
+        try:
+            self.block = TransportBlock(uses * m, mcs.rate, m, device=device, iterations=iterations)
+        except ValueError as error:
+            raise Infeasible(f"{uses} channel uses with {mcs.name}: {error}") from error
+        self.uses, self.device, self.mcs, self.qam = uses, device, mcs, QAM(m, device)
+        #: bits of a length field, enough for 0 to payload_bits
+        self.length_bits = self.block.payload_bits.bit_length()
+        flips = generator("scrambling").integers(0, 2, uses * m, dtype=np.uint8)
+        self._flips = torch.from_numpy(flips).to(device)
+
+    def pack(self, message: Message) -> tuple[torch.Tensor, torch.Tensor]:
+        """Distinct payloads uint8 [U, payload_bits] on the CPU, and which of them each row sends, int64 [B]."""
+        side = None if message.side is None else message.side.bits.cpu().numpy()
+        parts = [(part.bits.cpu().numpy(), part.lengths.tolist()) for part in message.parts.values()]
+        distinct: dict[bytes, int] = {}
+        payloads, which = [], []
+        for row in range(len(message)):
+            pieces = [] if side is None else [side[row]]
+            pieces += [self._length_field(lengths[row]) for _, lengths in parts]
+            pieces += [bits[row, : lengths[row]] for bits, lengths in parts]
+            payload = np.concatenate(pieces)
+            if len(payload) > self.block.payload_bits:
+                raise LedgerError(
+                    f"image {row} has {len(payload)} bits with side information and length fields; {self.uses} channel uses with "
+                    f"{self.mcs.name} carry {self.block.payload_bits}, so encode for the link's budget"
+                )
+            place = distinct.setdefault(payload.tobytes(), len(payloads))
+            if place == len(payloads):
+                payloads.append(np.pad(payload, (0, self.block.payload_bits - len(payload))))
+            which.append(place)
+        stacked = np.stack(payloads) if payloads else np.zeros((0, self.block.payload_bits), np.uint8)
+        return torch.from_numpy(stacked), torch.tensor(which, dtype=torch.int64)
+
+    def _length_field(self, length: int) -> np.ndarray:
+        return ((length >> np.arange(self.length_bits - 1, -1, -1)) & 1).astype(np.uint8)
+
+    def encode(self, payload: torch.Tensor) -> torch.Tensor:
+        """Scrambled coded bits uint8 [U, coded]."""
+        return self.block.encode(payload.to(self.device)) ^ self._flips
+
+    def llrs(self, symbols: torch.Tensor, noise_var: torch.Tensor) -> torch.Tensor:
+        return self.qam.llrs(symbols, noise_var)
+
+    def descramble(self, llrs: torch.Tensor) -> torch.Tensor:
+        return llrs * (1.0 - 2.0 * self._flips)
+
+    def unpack(self, decoded: torch.Tensor, ok: torch.Tensor, sent: Message) -> tuple[ReceivedBits | None, dict[str, ReceivedBits]]:
+        """Side information and parts as the receiver reads them; what it reads from a failed frame is not ok."""
+        side, start = None, 0
+        if sent.side is not None:
+            start = sent.side.bits.shape[1]
+            side = ReceivedBits(decoded[:, :start], torch.full_like(ok, start, dtype=torch.int64), ok)
+        lengths = {}
+        for name, part in sent.parts.items():
+            field = decoded[:, start : start + self.length_bits].to(torch.int64)
+            value = (field << torch.arange(self.length_bits - 1, -1, -1, device=field.device)).sum(dim=1)
+            lengths[name] = value.clamp(max=part.bits.shape[1])
+            start += self.length_bits
+        parts, first = {}, torch.full_like(ok, start, dtype=torch.int64)[:, None]
+        for name, part in sent.parts.items():
+            place = torch.arange(part.bits.shape[1], device=decoded.device)[None]
+            bits = decoded.gather(1, (first + place).clamp(max=decoded.shape[1] - 1))
+            parts[name] = ReceivedBits(bits * (place < lengths[name][:, None]), lengths[name], ok)
+            first = first + lengths[name][:, None]
+        return side, parts
+
+    def usage(self, message: Message, feasible: torch.Tensor, power: float) -> Usage:
+        block, sent = self.block, sum(part.lengths for part in message.parts.values()).to(feasible.device)
+        side_bits = 0 if message.side is None else message.side.bits.shape[1]
+        header = side_bits + self.length_bits * len(message.parts)
+        information = {
+            "payload": sent,
+            "header": torch.full_like(sent, header),
+            "crc": torch.full_like(sent, block.crc_bits),
+            "padding": block.payload_bits - header - sent,
+        }
+        # in coded bits times block_bits: an information bit is block_coded_bits / block_bits of them
+        weights = {purpose: bits * block.block_coded_bits for purpose, bits in information.items()}
+        weights["padding"] = weights["padding"] + block.padding_bits * block.block_bits
+        granted = torch.full_like(sent, self.uses)
+        shares = base.share_out(granted, weights)
+        uses = {purpose: torch.where(feasible, share, 0) for purpose, share in shares.items()}
+        uses["unused"] = torch.where(feasible, 0, granted)
+        energy = torch.where(feasible, power * self.uses, 0.0).to(torch.float64)
+        free = (*message.free, base.PERFECT_CSI, "the MCS, which depends on the average SNR alone")
+        return Usage(granted, uses, energy, free)
+
+
+class _Scatter:
+    """Puts what some rows have into a batch of all rows; zeros elsewhere."""
+
+    def __init__(self, rows: torch.Tensor, count: int):
+        self.rows, self.count = rows, count
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        if len(self.rows) == self.count:
+            return values
+        return values.new_zeros((self.count, *values.shape[1:])).index_copy(0, self.rows, values)
+
+    def received(self, part: ReceivedBits) -> ReceivedBits:
+        return ReceivedBits(self(part.bits), self(part.lengths), self(part.ok))

@@ -1,0 +1,100 @@
+"""The channel's draws, kept for the next SNR, system or repeat of a sweep that meets the same ones."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+
+import lazy_loader as lazy
+import numpy as np
+
+from channels.base import Channel, Draw
+from semcom.rng import Streams
+
+torch = lazy.load("torch")
+
+
+class Bank:
+    """Tensors [n] by key, the least recently used dropped above ``limit`` bytes.
+
+    A draw keeps its prefix when it grows, so a shorter one is served from a longer one, and equal keys
+    give equal numbers whether they were kept or drawn again: the bank changes time, never a result.
+    """
+
+    def __init__(self, limit: int):
+        self.limit, self._kept, self._bytes, self._lock = limit, OrderedDict(), 0, threading.Lock()
+
+    def rows(self, keys: Sequence[Hashable], n: int, draw: Callable[[list[int]], torch.Tensor]) -> torch.Tensor:
+        """[len(keys), n], of which ``draw`` makes the rows that are not kept."""
+        with self._lock:
+            found = [self._kept.get(key) for key in keys]
+            missing = [row for row, kept in enumerate(found) if kept is None or len(kept) < n]
+            for key, kept in zip(keys, found, strict=True):
+                if kept is not None:
+                    self._kept.move_to_end(key)
+        if missing:
+            drawn = draw(missing)
+            for row, values in zip(missing, drawn, strict=True):
+                found[row] = values
+            self._keep({keys[row]: found[row] for row in missing})
+            if len(missing) == len(keys):
+                return drawn
+        return torch.stack([kept[:n] for kept in found])
+
+    def _keep(self, new: dict[Hashable, torch.Tensor]) -> None:
+        with self._lock:
+            for key, values in new.items():
+                old = self._kept.pop(key, None)
+                self._bytes += _size(values) - (0 if old is None else _size(old))
+                self._kept[key] = values
+            while self._bytes > self.limit:
+                self._bytes -= _size(self._kept.popitem(last=False)[1])
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
+
+def _size(values: torch.Tensor) -> int:
+    return values.numel() * values.element_size()
+
+
+# Noise of 2,000 images at k = 8192, and as much fading: a batch of every system of a sweep, with room.
+NOISE, FADING = Bank(128 << 20), Bank(128 << 20)
+
+
+def noise(streams: Streams, n: int) -> torch.Tensor:
+    """Standard normal float32 [B, 2n] on the CPU, interleaved I/Q in channel-use order."""
+
+    def draw(rows: list[int]) -> torch.Tensor:
+        values = np.empty((len(rows), 2 * n), dtype=np.float32)
+        for place, row in enumerate(rows):
+            streams.generator("noise", row).standard_normal(out=values[place], dtype=np.float32)
+        return torch.from_numpy(values)
+
+    return NOISE.rows([(streams.seed, *key) for key in streams.keys()], 2 * n, draw)
+
+
+def fading(channel: Channel, streams: Streams, n: int) -> torch.Tensor:
+    """The channel's complex gains, complex64 [B, n] on the CPU."""
+
+    def draw(rows: list[int]) -> torch.Tensor:
+        return channel.draw(n, [Draw(streams.generator("fading", row), streams.stratum("fading", row)) for row in rows]).h
+
+    # the key holds the prepared channel itself, compared by identity: its number cannot pass to another object
+    return FADING.rows([(_Same(channel), streams.seed, *key) for key in streams.keys()], n, draw)
+
+
+class _Same:
+    """A key that equals only the same object."""
+
+    def __init__(self, thing: object):
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.thing is other.thing

@@ -1,0 +1,200 @@
+"""A link for each named part of a message, with its share of the channel uses and of the power."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Literal
+
+import lazy_loader as lazy
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo, model_validator
+
+from semcom import registry
+from semcom.component import Component
+from semcom.errors import Infeasible, LedgerError, ScenarioError
+from semcom.link import base
+from semcom.types import Bits, Budget, Condition, Message, Received, Usage
+
+torch = lazy.load("torch")
+
+#: Shares are decimals of at most six places, or fractions: summed exactly, so that 0.1 + 0.9 is 1.
+DENOMINATOR = 10**6
+
+
+def _link(value: Any, info: ValidationInfo) -> Any:
+    """The description of a link from what a scenario file says: its kind, or a mapping with its kind."""
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not isinstance(value, Mapping):
+        return value
+    if "kind" not in value:
+        raise ValueError(f"a link needs its kind; allowed: {', '.join(sorted(registry.kinds('link')))}")
+    allow_plugins = bool((info.context or {}).get("allow_plugins"))
+    try:
+        description = registry.find("link", str(value["kind"]), allow_plugins)
+    except ScenarioError as error:
+        raise ValueError(str(error)) from error
+    if description is Parts:
+        raise ValueError("a part's link is 'parts' again; list all parts in one 'parts'")
+    # a plugin's kind is where it is found, its own name for itself stands in its class
+    fields = {key: item for key, item in value.items() if key != "kind"}
+    return description.model_validate(fields, context=info.context)
+
+
+def _fraction(value: Any) -> Any:
+    """A share written as a fraction, such as 1/4."""
+    if isinstance(value, str):
+        try:
+            return float(Fraction(value))
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(f"'{value}' is not a number or a fraction such as 1/4") from error
+    return value
+
+
+Part = Annotated[float, BeforeValidator(_fraction), Field(gt=0.0, le=1.0)]
+
+
+class Share(BaseModel):
+    """One part's link and what it may spend."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    link: Annotated[SerializeAsAny[Component], BeforeValidator(_link)] = Field(description="link of this part, by its kind")
+    uses: Part = Field(description="share of the channel uses, 0 to 1, or a fraction such as 1/4")
+    power: Part = Field(description="share of the energy, 0 to 1, or a fraction such as 1/4")
+
+
+class Parts(Component):
+    """Sends each named part of a message over a link of its own.
+
+    The parts follow each other over one channel in the order in which they are listed, each over its
+    share of the channel uses and with its share of the energy: part i of k uses sends with mean power
+    power_i / uses_i over floor(uses_i k) uses, so that the mean power over all k is at most the sum of
+    the power shares, at most 1. Side information rides in the first part that is digital or ideal, else as
+    a header in front of the first part. Uses that no part has remain unused.
+
+    Units: shares are of the total, without a unit.
+    Raises: a validation error where shares of uses or of power sum to more than 1.
+
+    Example::
+
+        link:
+          kind: parts
+          parts:
+            map: {link: {kind: digital, mcs: qpsk-1/3}, uses: 1/4, power: 1/3}
+            latent: {link: {kind: analog}, uses: 3/4, power: 2/3}
+    """
+
+    kind: Literal["parts"] = "parts"
+    parts: dict[str, Share] = Field(description="part name -> its link, share of uses, share of power; in the order of sending", min_length=1)
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Parts:
+        for what in ("uses", "power"):
+            total = sum(_exact(getattr(share, what)) for share in self.parts.values())
+            if total > 1:
+                given = ", ".join(f"{name} {getattr(share, what):g}" for name, share in self.parts.items())
+                raise ValueError(f"the shares of {what} sum to {float(total):g} ({given}); at most 1 is allowed")
+        return self
+
+    def __hash__(self) -> int:  # a field is a dict
+        return hash(json.dumps(self.identity(), sort_keys=True))
+
+    def identity(self) -> dict[str, Any]:
+        """Parameters and versions, those of the nested links as well; the order of sending counts."""
+        parts = {name: {"link": s.link.identity(), "uses": s.uses, "power": s.power} for name, s in self.parts.items()}
+        return {"kind": self.kind, "parts": parts, "order": list(parts), "version": self.VERSION}
+
+    def build(self, channel, device) -> PartsLink:
+        return PartsLink(self, channel, device)
+
+
+def _exact(share: float) -> Fraction:
+    return Fraction(share).limit_denominator(DENOMINATOR)
+
+
+class PartsLink(base.Link):
+    """The prepared link; see `Parts`."""
+
+    def __init__(self, description: Parts, channel, device):
+        super().__init__(channel, device)
+        self.shares = dict(description.parts)
+        self.links: dict[str, base.Link] = {name: share.link.build(channel, device) for name, share in self.shares.items()}
+        digital = [name for name, share in self.shares.items() if "reals" not in share.link.CARRIES]
+        #: the part that carries side information
+        self.carrier = (digital or list(self.shares))[0]
+
+    def _uses(self, name: str, channel_uses: int) -> int:
+        return math.floor(_exact(self.shares[name].uses) * channel_uses)
+
+    def _level(self, name: str) -> float:
+        """Mean power of a part over its own uses."""
+        share = self.shares[name]
+        return float(_exact(share.power) / _exact(share.uses))
+
+    def _condition(self, name: str, condition: Condition) -> Condition:
+        """The condition as the part meets it: its power level is part of its SNR."""
+        return replace(condition, snr_db=condition.snr_db + 10.0 * math.log10(self._level(name)))
+
+    def budget(self, channel_uses: int, condition: Condition, side_bits: int = 0) -> Budget:
+        budgets = []
+        for name, link in self.links.items():
+            side = side_bits if name == self.carrier else 0
+            try:
+                budgets.append((name, link.budget(self._uses(name, channel_uses), self._condition(name, condition), side)))
+            except Infeasible as error:
+                raise Infeasible(f"part '{name}': {error}") from error
+        return Budget(channel_uses, snr_db=condition.snr_db, parts=tuple(budgets))
+
+    def success(self, condition: Condition, channel_uses: int) -> float | None:
+        """The product over the parts, as if they failed independently; None where a part is not all or nothing."""
+        each = [link.success(self._condition(name, condition), self._uses(name, channel_uses)) for name, link in self.links.items()]
+        return None if None in each else math.prod(each)
+
+    def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
+        base.known_names(message.parts, list(self.links), "part of the message")
+        if missing := [name for name in self.links if name not in message.parts]:
+            raise ScenarioError(
+                f"link 'parts' has a share for part '{missing[0]}', which the message has not; it has: {', '.join(message.parts)}"
+            )
+        if not message.budget.parts:
+            raise LedgerError("the message was made for a budget without parts; ask this link for its budget")
+        start, received = air.left, {}
+        for name, link in self.links.items():
+            received[name] = link.over(self._one(message, name), conditions, air, power * self._level(name))
+        unused = message.budget.channel_uses - (start - air.left)
+        air.skip(unused)
+        return Received(
+            parts={name: part for one in received.values() for name, part in one.parts.items()},
+            usage=_add_up([one.usage for one in received.values()], message, unused),
+            image_size=message.image_size,
+            side=received[self.carrier].side,
+            counts=_sums([one.counts for one in received.values()]),
+        )
+
+    def _one(self, message: Message, name: str) -> Message:
+        side: Bits | None = message.side if name == self.carrier else None
+        budget = message.budget.part(name)
+        given, granted = budget.channel_uses, self._uses(name, message.budget.channel_uses)
+        if given != granted:
+            raise LedgerError(f"part '{name}' was made for {given} channel uses; its share of {message.budget.channel_uses} is {granted}")
+        return replace(message, parts={name: message.parts[name]}, budget=budget, side=side)
+
+
+def _sums(mappings: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Purposes and counts of all parts added by name, in the order in which they first appear."""
+    total: dict[str, torch.Tensor] = {}
+    for mapping in mappings:
+        for name, values in mapping.items():
+            total[name] = total[name] + values if name in total else values
+    return total
+
+
+def _add_up(usages: Sequence[Usage], message: Message, unused: int) -> Usage:
+    granted = torch.full_like(usages[0].granted, message.budget.channel_uses)
+    uses = _sums([*(usage.uses for usage in usages), {"unused": torch.full_like(granted, unused)}])
+    free = tuple(dict.fromkeys(item for usage in usages for item in usage.free))
+    return Usage(granted, uses, sum(usage.energy for usage in usages), free)
