@@ -10,7 +10,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Curve:
     name: str
-    role: str  # system | member
+    role: str  # system | reference | member
     spec: Any
 
 
@@ -21,8 +21,9 @@ def curves_of(specs: Sequence[Any]) -> Iterator[Curve]:
     line: the same system with that choice fixed and everything else still tuned.
     """
     for spec in specs:
-        yield Curve(spec.name, "system", spec)
+        name = spec.label or spec.name
+        yield Curve(name, spec.role, spec)
         for path, candidates in spec.tuned.items():
             if path.startswith("transmit.") and all(isinstance(candidate, str) for candidate in candidates):
                 for candidate in candidates:
-                    yield Curve(f"{spec.name}: {candidate}", "member", spec.fix({path: candidate}))
+                    yield Curve(f"{name}: {candidate}", "member", spec.fix({path: candidate}))

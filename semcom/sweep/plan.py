@@ -58,7 +58,7 @@ class Entry:
     """One point of one curve: a system's name at one point of the sweep, and the unit that a metric reads there."""
 
     system: str
-    role: str  # system | member
+    role: str  # system | reference | member
     snr_db: float
     values: Mapping[str, Any]
     unit: Mapping[str, str]  # metric -> unit id

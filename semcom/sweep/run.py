@@ -7,11 +7,12 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semcom.errors import StoreError
-from semcom.scenario.identity import digest
+from semcom.scenario.identity import canonical, digest
 from semcom.store.layout import Layout
 from semcom.store.provenance import provenance
 from semcom.store.reader import KEY, read_batches
@@ -114,6 +115,7 @@ class Run:
                     unit_of[metric] = unit.id
                 entries.append(Entry(curve.name, curve.role, float(point.snr_db), dict(point.values), unit_of, chosen if curve.spec.tuned else {}))
         images = {source_key(point.source): tuple(self.workshop.source(point.source).images()) for point in points}
+        self.scenario.check_images([ref.id for refs in images.values() for ref in refs])
         self.plan = Plan(units, entries, images, self.scenario.repeats)
 
     def _choices(self, tuner: Tuner, spec, point) -> dict[str, dict[str, Any]]:
@@ -122,15 +124,17 @@ class Run:
             return {column: {} for column in self.measure.columns}
         images = tuning_images(self.workshop, point.source)
         asked = {
-            "base": spec.identity(), "channel": point.channel.identity(), "snr_db": float(point.snr_db),
-            "bandwidth_ratio": str(point.bandwidth_ratio), "source": point.source.identity(),
-            "images": list(images.ids), "metrics": self.metric_identity, "seed": self.scenario.seed,
-        }  # fmt: skip
+            "system": spec.identity(),
+            "point": point.identity(),
+            "images": list(images.ids),
+            "metrics": self.metric_identity,
+            "seed": self.scenario.seed,
+        }
         path = self.layout.tuning / f"{digest(asked)}.json"
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))["chosen"]
         chosen = {column: dict(settings) for column, settings in tuner.choose(spec, point).items()}
-        write_json(path, {"asked": asked, "chosen": chosen})
+        write_json(path, {"asked": json.loads(canonical(asked)), "chosen": chosen})
         return chosen
 
     def _record(self) -> None:
@@ -202,6 +206,7 @@ def plan_record(plan: Plan, scenario, absent: dict[str, str], workshop: Workshop
         "axes": list(scenario.axes),
         "metrics": [column for metric in scenario.metrics for column in metric.COLUMNS if column not in absent],
         "absent": absent,
+        "quantities": {column: vars(q) for metric in scenario.metrics for column, q in metric.COLUMNS.items()},
         "repeats": plan.repeats,
         "rows": plan.rows(),
         "entries": [
@@ -215,7 +220,7 @@ def plan_record(plan: Plan, scenario, absent: dict[str, str], workshop: Workshop
             }
             for e in plan.entries
         ],
-        "units": {unit.id: unit.identity() for unit in plan.units.values()},
+        "units": {unit.id: json.loads(canonical(unit.identity())) for unit in plan.units.values()},
         "images": {key: [vars(ref) for ref in refs] for key, refs in plan.images.items()},
         "source_of": {unit.id: source_key(unit.source) for unit in plan.units.values()},
         "notes": {key: source.note for key, source in sources.items()},
@@ -226,4 +231,4 @@ def plan_record(plan: Plan, scenario, absent: dict[str, str], workshop: Workshop
 
 def _plain(value: Any) -> Any:
     """A swept value as it stands in tables and files."""
-    return value if isinstance(value, (int, float, str)) else str(value)
+    return float(value) if isinstance(value, Fraction) else value

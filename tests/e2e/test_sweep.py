@@ -1,0 +1,153 @@
+"""A sweep from file to table: resumed, cut into other batches, failing, without room; nothing is lost or computed twice."""
+
+import errno
+import os
+
+import pandas as pd
+import pytest
+
+import semcom
+from semcom.errors import StoreError
+from semcom.store.layout import Layout
+from semcom.store.reader import KEY, read_batches
+from semcom.sweep import run as run_module
+
+
+def rows(folder):
+    return read_batches(Layout(folder)).sort_values(KEY, ignore_index=True)
+
+
+def finish(path, folder, **options):
+    job = semcom.run(path, out=folder, **options)
+    return job, job.table()
+
+
+def test_rows_points_and_pictures_are_complete(scenario, tmp_path):
+    job, points = finish(scenario(), tmp_path / "out")
+    stored = rows(tmp_path / "out")
+    assert len(stored) == 2 * 2 * 3 * 2 == job.plan.rows()  # systems, SNRs, images, repeats
+    assert not job.failures
+    psnr = points[(points["metric"] == "psnr") & (points["fill"] == "grey")]
+    assert len(psnr) == 4 and (psnr["n_images"] == 3).all() and (psnr["n_repeats"] == 2).all()
+    assert (stored["channel_uses"] == 64 * 64 * 3 // 12).all()
+    uses = stored[[column for column in stored if column.startswith("uses_")]].fillna(0).sum(axis=1)
+    assert (uses == stored["channel_uses"]).all()
+    for point in psnr.itertuples():
+        mine = stored[(stored["unit"].isin(units_of(job, point.system))) & (stored["snr_db"] == point.snr_db)]
+        assert point.mean == pytest.approx(mine["psnr"].mean(), abs=1e-9)
+
+
+def units_of(job, system):
+    return {unit for entry in job.plan.entries if entry.system == system for unit in entry.unit.values()}
+
+
+def test_running_twice_computes_nothing(scenario, tmp_path, monkeypatch):
+    _, first = finish(scenario(), tmp_path / "out")
+    monkeypatch.setattr(run_module, "run_batch", lambda *_: pytest.fail("a finished batch was computed again"))
+    _, second = finish(scenario(), tmp_path / "out")
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_killed_run_goes_on_bit_identically(scenario, tmp_path, monkeypatch):
+    whole, _ = finish(scenario(), tmp_path / "whole")
+    batches = len(list(whole.plan.batches(5)))
+
+    class Killed(BaseException):
+        pass
+
+    real, computed = run_module.run_batch, []
+
+    def run_two(batch, bench):
+        if len(computed) == 2:
+            raise Killed
+        computed.append(batch.id)
+        return real(batch, bench)
+
+    monkeypatch.setattr(run_module, "run_batch", run_two)
+    with pytest.raises(Killed):
+        finish(scenario(), tmp_path / "cut")
+    assert len(rows(tmp_path / "cut")) == 10
+
+    again = []
+    monkeypatch.setattr(run_module, "run_batch", lambda batch, bench: (again.append(batch.id), real(batch, bench))[1])
+    finish(scenario(), tmp_path / "cut")
+    assert len(again) == batches - 2 and not set(again) & set(computed)
+    pd.testing.assert_frame_equal(rows(tmp_path / "whole"), rows(tmp_path / "cut"))
+
+
+def test_batch_size_changes_no_number(scenario, tmp_path):
+    finish(scenario(), tmp_path / "fives")
+    finish(scenario(execution={"device": "cpu", "batch_size": 64}), tmp_path / "one")
+    fives, one = rows(tmp_path / "fives"), rows(tmp_path / "one")
+    assert (fives[["unit", "image", "repeat", "ok"]] == one[["unit", "image", "repeat", "ok"]]).all(axis=None)
+    # pixels agree within 1e-4 before rounding to 8 bits: a level here and there moves the PSNR by far less than this
+    assert (fives["psnr"] - one["psnr"]).abs().max() < 0.05
+
+
+def test_more_of_a_sweep_keeps_what_was_computed(scenario, tmp_path):
+    finish(scenario(execution={"device": "cpu", "batch_size": 1}), tmp_path / "out")
+    before = rows(tmp_path / "out")
+    job, points = finish(
+        scenario(sweep={"snr_db": [0, 4, 8]}, repeats=3, execution={"device": "cpu", "batch_size": 1}), tmp_path / "out"
+    )
+    after = rows(tmp_path / "out")
+    assert len(after) == job.plan.rows() == 2 * 3 * 3 * 3
+    kept = after.merge(before[KEY], on=KEY)
+    pd.testing.assert_frame_equal(kept.sort_values(KEY, ignore_index=True), before)
+
+
+def test_names_figures_and_execution_do_not_change_identity(scenario, tmp_path):
+    path = scenario()
+    one, _ = finish(path, tmp_path / "one")
+    other, _ = finish(scenario(name="other", figures={"panel": {"images": ["picture1.png"]}}), tmp_path / "two")
+    assert set(one.plan.units) == set(other.plan.units)
+    seeded, _ = finish(scenario(seed=6), tmp_path / "three")
+    assert not set(one.plan.units) & set(seeded.plan.units)
+
+
+def test_a_unit_that_fails_leaves_its_traceback_and_the_sweep_goes_on(scenario, tmp_path, monkeypatch):
+    real = run_module.run_batch
+
+    def flaky(batch, bench):
+        if batch.rows[0].unit.system.transmit.kind == "softcast":
+            raise RuntimeError("the planted fault")
+        return real(batch, bench)
+
+    monkeypatch.setattr(run_module, "run_batch", flaky)
+    job, points = finish(scenario(), tmp_path / "out")
+    assert set(points["system"]) == {"jpeg"}
+    assert job.failures and all("the planted fault" in reason for reason in job.failures.values())
+    traces = list((tmp_path / "out" / "failures").glob("*.txt"))
+    assert len(traces) == len(job.failures) and "planted" in traces[0].read_text()
+    monkeypatch.setattr(run_module, "run_batch", real)
+    job, points = finish(scenario(), tmp_path / "out")
+    assert not job.failures and not list((tmp_path / "out" / "failures").glob("*.txt"))
+    assert set(points["system"]) == {"jpeg", "softcast"}
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_is_finished(scenario, tmp_path, monkeypatch):
+    real, room = os.replace, 3
+
+    def replace(source, target):
+        nonlocal room
+        if str(target).endswith(".parquet"):
+            room -= 1
+            if room < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(StoreError, match="No space left on device.*run the same command again"):
+        finish(scenario(), tmp_path / "out")
+    monkeypatch.setattr(os, "replace", real)
+    assert len(rows(tmp_path / "out")) == 15
+    assert not list((tmp_path / "out").rglob(".writing-*"))
+    finish(scenario(), tmp_path / "out")
+    assert len(rows(tmp_path / "out")) == 24
+
+
+def test_a_point_where_nothing_fits_is_infeasible_with_its_reason(scenario, tmp_path):
+    _, points = finish(scenario(bandwidth_ratio="1/4000"), tmp_path / "out")
+    stored = rows(tmp_path / "out")
+    assert (stored["status"] == "infeasible").all() and (stored["reason"].str.len() > 10).all()
+    assert points["mean"].isna().all()
