@@ -1,0 +1,1 @@
+"""Paper-ready figures from stored results: curves, image panels, paired differences."""

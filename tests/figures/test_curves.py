@@ -1,0 +1,244 @@
+"""Curves: what is drawn is what was given, gaps are gaps, bounds are bounds, and nothing covers anything."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import MEMBERS, ORDER, REFERENCES, SNR, table
+
+from semcom.errors import ScenarioError, StoreError
+from semcom.figures import style
+from semcom.figures.curves import curve_grid, curves, interval_note, is_rate
+from semcom.figures.labels import axis_label, metric_label
+
+POINTS = table()
+SYSTEMS = [name for name in ORDER if name not in MEMBERS + REFERENCES]
+METRICS = ["psnr", "lpips_squeeze", "bler"]
+
+
+def lines(ax):
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def given(metric, system):
+    rows = POINTS[(POINTS["metric"] == metric) & (POINTS["system"] == system)]
+    return rows.set_index("snr_db")["mean"].reindex(SNR).to_numpy()
+
+
+def texts(fig):
+    """Every text that is drawn, which not every text of a figure is: ticks reach beyond their axis."""
+    from matplotlib.text import Text
+
+    drawn, draw = {}, Text.draw
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", lambda text, renderer: (drawn.update({id(text): text}), draw(text, renderer)))
+        fig.draw_without_rendering()
+    return [text for text in drawn.values() if text.get_visible() and text.get_text().strip()]
+
+
+@pytest.mark.parametrize("metric", ["psnr", "lpips_squeeze"])
+def test_data_drawn_are_the_data_given(metric):
+    drawn = lines(curves(POINTS, metric, systems=ORDER))
+    assert set(drawn) == set(ORDER)
+    for name, line in drawn.items():
+        np.testing.assert_array_equal(line.get_xdata(), SNR)
+        np.testing.assert_array_equal(line.get_ydata(), given(metric, name))
+
+
+def test_missing_points_and_nan_leave_gaps():
+    drawn = lines(curves(POINTS, "psnr"))
+    assert np.isnan(drawn["JPEG + LDPC"].get_ydata()[SNR < 0]).all()
+    some = POINTS.copy()
+    some.loc[(some["system"] == "SoftCast") & (some["snr_db"] == 5), ["mean", "low", "high"]] = np.nan
+    softcast = lines(curves(some, "psnr"))["SoftCast"].get_ydata()
+    np.testing.assert_array_equal(np.isnan(softcast), SNR == 5)
+
+
+def test_a_point_between_gaps_is_marked_even_where_the_line_has_no_markers():
+    alone = POINTS[(POINTS["system"] != "capacity") | (POINTS["snr_db"] == 5)]
+    line = lines(curves(alone, "psnr"))["capacity"]
+    assert line.get_markevery() == [list(SNR).index(5)] and line.get_marker() == "_"
+
+
+def test_intervals_are_shaded_for_systems_only():
+    ax = curves(POINTS, "psnr", systems=ORDER)
+    assert len(ax.collections) == len(SYSTEMS)
+    rows = POINTS[(POINTS["metric"] == "psnr") & (POINTS["system"] == "SoftCast")]
+    band = ax.collections[SYSTEMS.index("SoftCast")].get_paths()[0].vertices
+    corners = {(round(float(x), 9), round(float(y), 9)) for x, y in band}
+    for snr, low, high in rows[["snr_db", "low", "high"]].itertuples(index=False):
+        assert (snr, round(low, 9)) in corners and (snr, round(high, 9)) in corners
+
+
+def test_roles_are_told_apart():
+    drawn = lines(curves(POINTS, "psnr", systems=ORDER))
+    for name in MEMBERS:
+        assert drawn[name].get_linewidth() < 0.6 and drawn[name].get_markevery() == []
+        assert drawn[name].get_color() == drawn["AVIF + LDPC"].get_color()
+    strokes = {str(drawn[name]._unscaled_dash_pattern) for name in REFERENCES}
+    assert len(strokes) == len(REFERENCES) and all(drawn[name].get_linestyle() == "--" for name in REFERENCES)
+
+
+def test_error_rates_are_logarithmic_and_zero_counts_are_upper_bounds():
+    ax = curves(POINTS, "bler", systems=ORDER)
+    assert ax.get_yscale() == "log"
+    drawn = lines(ax)
+    bottom, top = ax.get_ylim()
+    for name in ("AVIF + LDPC", "JPEG + LDPC"):
+        rates = given("bler", name)
+        np.testing.assert_array_equal(drawn[name].get_ydata(), np.where(rates > 0, rates, np.nan))
+        bounds = [line for line in ax.get_lines() if line.get_label() == f"_bound of {name}"]
+        assert [line.get_xdata()[0] for line in bounds] == list(SNR[rates == 0])
+        assert all(line.get_ydata()[0] == 3 / 2000 for line in bounds)
+        assert bottom < 3 / 2000 < top
+    assert "upper bound" in ax.get_legend().get_title().get_text().replace("\n", " ")
+
+
+def test_equal_bounds_stand_side_by_side():
+    ax = curves(POINTS, "bler", systems=ORDER)
+    ax.figure.draw_without_rendering()
+    at = [line.get_transform().transform((10.0, 3 / 2000))[0] for line in ax.get_lines() if list(line.get_xdata()) == [10.0]]
+    middles = sorted({round(float(x), 3) for x in at})
+    assert len(middles) == 4 and np.mean(middles) == pytest.approx(ax.transData.transform((10.0, 1e-3))[0], abs=0.01)
+
+
+def test_a_table_without_any_error_still_draws():
+    none = POINTS[(POINTS["metric"] == "bler") & (POINTS["mean"] == 0)]
+    bottom, top = curves(none, "bler").get_ylim()
+    assert bottom < 3 / 2000 < top
+
+
+def test_rates_are_known_by_name():
+    assert all(map(is_rate, ("ber", "ber_raw", "bler", "fer", "fer_header")))
+    assert not any(map(is_rate, ("psnr", "failure_rate", "number", "transfer")))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_legend_covers_neither_axes_nor_labels_and_stays_inside(metric):
+    ax = curves(POINTS, metric, systems=ORDER)
+    ax.figure.draw_without_rendering()
+    box, renderer = ax.get_legend().get_window_extent(), ax.figure.canvas.get_renderer()
+    assert not box.overlaps(ax.get_window_extent())
+    assert box.y1 < ax.xaxis.label.get_window_extent(renderer).y0
+    whole = ax.figure.bbox
+    assert box.x0 >= whole.x0 and box.x1 <= whole.x1 and box.y0 >= whole.y0
+    assert ax.get_window_extent().height / ax.figure.dpi > 1.7  # inches left for the curves
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_text_is_legible_inside_the_column_and_does_not_collide(metric):
+    fig = curves(POINTS, metric, systems=ORDER).figure
+    assert fig.get_size_inches()[0] == style.COLUMN
+    shown = texts(fig)
+    assert min(t.get_fontsize() for t in shown) >= 7
+    assert all(t.get_fontfamily()[0] == style.FONT[0] for t in shown)
+    boxes = [t.get_window_extent() for t in shown]
+    assert all(b.x0 >= 0 and b.x1 <= fig.bbox.x1 and b.y0 >= 0 and b.y1 <= fig.bbox.y1 for b in boxes)
+    assert not [
+        (a.get_text(), b.get_text())
+        for i, a in enumerate(shown)
+        for j, b in enumerate(shown[:i])
+        if boxes[i].overlaps(boxes[j])
+    ]
+
+
+def test_labels_carry_units_and_directions():
+    ax = curves(POINTS, "lpips_squeeze")
+    assert ax.get_xlabel() == "Average SNR $E_s/N_0$ [dB]"
+    assert ax.get_ylabel().startswith("LPIPS") and ax.get_ylabel().endswith("↓")
+    assert curves(POINTS, "psnr").get_ylabel() == metric_label("psnr") == "PSNR [dB]"
+    assert curves(POINTS, "psnr", labels={"psnr": "peak SNR [dB]"}).get_ylabel() == "peak SNR [dB]"
+    assert axis_label("bandwidth_ratio") == "Bandwidth ratio $k/n$"
+    assert axis_label("channel.k_db") == "Rician $K$ [dB]"
+    assert axis_label("channel.doppler_hz") == "Channel doppler [Hz]"
+    assert axis_label("channel.coherence_length") == "Channel coherence length"
+
+
+def test_a_metric_from_outside_keeps_its_own_name():
+    assert metric_label("colour_shift_of_mine") == "colour_shift_of_mine"
+
+
+def test_the_note_is_derived_from_the_data():
+    note = interval_note(POINTS[POINTS["metric"] == "psnr"])
+    assert note == "Intervals: 95 % (t); 3 images, 3 clusters, 4 repeats; indicative: 3 clusters"
+    assert interval_note(POINTS.assign(low=np.nan, high=np.nan)) == ""
+
+
+def test_a_system_looks_the_same_whatever_else_is_drawn():
+    everything = lines(curves(POINTS, "psnr", systems=ORDER))
+    few = lines(curves(POINTS[POINTS["system"].isin(["SoftCast", "prior"])], "psnr", systems=SYSTEMS))
+    for attribute in ("get_color", "get_marker"):
+        assert getattr(few["SoftCast"], attribute)() == getattr(everything["SoftCast"], attribute)()
+
+
+def test_an_axes_handed_in_is_drawn_on_and_returned():
+    ax = style.figure().add_subplot()
+    assert curves(POINTS, "psnr", ax=ax, legend=False) is ax
+    assert ax.get_legend() is None and len(ax.get_lines()) == len(ORDER)
+
+
+def test_fill_is_chosen():
+    both = pd.concat([POINTS, table("prior").assign(mean=lambda t: t["mean"] + 1)])
+    grey, prior = (lines(curves(both, "psnr", fill=fill))["SoftCast"].get_ydata() for fill in ("grey", "prior"))
+    np.testing.assert_allclose(prior, grey + 1)
+
+
+def test_bandwidth_ratios_are_written_as_fractions():
+    at = {-5.0: 1 / 48, 0.0: "1/24", 5.0: 1 / 12, 10.0: 1 / 6}
+    rows = POINTS[POINTS["snr_db"].isin(at)]
+    ax = curves(rows.assign(bandwidth_ratio=rows["snr_db"].map(at)).drop(columns="snr_db"), "psnr", "bandwidth_ratio")
+    ax.figure.draw_without_rendering()
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1/48", "1/24", "1/12", "1/6"]
+    np.testing.assert_allclose(lines(ax)["SoftCast"].get_xdata(), [1 / 48, 1 / 24, 1 / 12, 1 / 6])
+
+
+def test_names_on_the_axis_are_not_joined():
+    at = {-5.0: "rayleigh", 0.0: "rician", 5.0: "awgn"}
+    rows = POINTS[POINTS["snr_db"].isin(at)]
+    ax = curves(rows.assign(**{"channel.kind": rows["snr_db"].map(at)}).drop(columns="snr_db"), "psnr", "channel.kind")
+    line = lines(ax)["SoftCast"]
+    assert line.get_linestyle() == "None" and list(line.get_xdata()) == [0, 1, 2]
+    np.testing.assert_array_equal(line.get_ydata(), given("psnr", "SoftCast")[np.isin(SNR, list(at))])
+    ax.figure.draw_without_rendering()
+    shown = rows[(rows["metric"] == "psnr") & (rows["role"] == "system")]
+    assert ax.get_ylim()[0] < shown["low"].min() and shown["high"].max() < ax.get_ylim()[1]
+    assert not ax.collections
+
+
+def gridded():
+    return pd.concat([POINTS.assign(**{"channel.k_db": k}) for k in (-3, 6)])
+
+
+def test_a_grid_has_one_legend_and_a_panel_a_metric():
+    fig = curve_grid(POINTS, METRICS, systems=ORDER)
+    fig.draw_without_rendering()
+    assert fig.get_size_inches()[0] == style.PAGE and len(fig.axes) == 3 and len(fig.legends) == 1
+    legend = fig.legends[0].get_window_extent()
+    assert not any(legend.overlaps(ax.get_tightbbox()) for ax in fig.axes)
+    assert min(t.get_fontsize() for t in texts(fig)) >= 7
+    assert {t.get_text() for t in fig.legends[0].get_texts()} == {*SYSTEMS, *REFERENCES, "members of an envelope"}
+
+
+def test_a_grid_is_faceted_by_another_swept_field():
+    fig = curve_grid(gridded(), ["psnr", "bler"], facet="channel.k_db")
+    assert [ax.get_title() for ax in fig.axes] == ["Rician $K$ = −3 dB", "Rician $K$ = 6 dB", "", ""]
+    assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
+    np.testing.assert_array_equal(lines(fig.axes[1])["SoftCast"].get_ydata(), given("psnr", "SoftCast"))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        (lambda: curves(POINTS, "psnrr"), ScenarioError, "no points of metric 'psnrr'.*did you mean 'psnr'"),
+        (lambda: curves(POINTS, "psnr", "snr"), ScenarioError, "'snr' is no swept field.*allowed: snr_db"),
+        (lambda: curves(POINTS, "psnr", fill="prior"), ScenarioError, "shown as 'prior'; allowed: grey"),
+        (lambda: curves(POINTS.iloc[:0], "psnr"), StoreError, "empty; run the sweep"),
+        (lambda: curves(POINTS.drop(columns="mean"), "psnr"), StoreError, "no column 'mean'"),
+        (lambda: curves(gridded(), "psnr"), ScenarioError, "several values.*channel.k_db is -3, 6"),
+        (lambda: curve_grid(POINTS, []), ScenarioError, "no metric"),
+        (lambda: curve_grid(POINTS, ["psnr"], facet="k_db"), ScenarioError, "'k_db' is no swept field"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_clear_sentence(change, error, sentence):
+    with pytest.raises(error, match=sentence) as caught:
+        change()
+    assert "\n" not in str(caught.value)
