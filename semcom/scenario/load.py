@@ -1,0 +1,375 @@
+"""From a file to a checked scenario: everything that is wrong with it is said before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from semcom import registry
+from semcom.errors import ScenarioError, allowed
+from semcom.scenario import overrides as beside
+from semcom.scenario.axes import MOST_POINTS, Grid, repeated
+from semcom.scenario.components import find, parse, unfold
+from semcom.scenario.paths import assign, order, split
+from semcom.scenario.scenario import Scenario, Section, axes_of, decibels, ratio, resolve, text_of
+from semcom.scenario.schema import Curves, Figures, Panel, ScenarioFile
+from semcom.scenario.sentences import given, problems
+from semcom.scenario.systems import ROLES, SystemSpec
+from semcom.scenario.yaml_file import Document, Keys, Problem, dotted, read_file
+
+#: rates that tables compute from the counts of a link, beside the columns of the metrics
+RATES = ("ber_raw", "ber", "bler", "fer", "failure_rate")
+
+#: points of the sweep that are resolved before a run; the others are as the axes' values are, each of which is checked
+MOST_CHECKED = 2_000
+
+_SINGLE = ("source", "bandwidth_ratio", "channel", "snr_db")
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), allow_plugins: bool = False) -> Scenario:
+    """The scenario in a YAML file, with ``overrides`` such as "channel.kind=rayleigh" in place.
+
+    ``allow_plugins`` admits components from outside the package, kind "package.module:Class".
+    Raises: ScenarioError with one line for everything that is wrong: file, line, path, what was given,
+    what is allowed and the nearest name.
+
+    Example::
+
+        scenario = load("scenarios/quickstart.yaml", overrides=["channel.kind=rayleigh", "sweep.snr_db=[0, 10]"])
+        for point in scenario.points():
+            ...
+    """
+    return check(beside.apply(read_file(path), overrides), Path(path).stem, allow_plugins)
+
+
+def from_mapping(data: Mapping[str, Any], overrides: Sequence[str] = (), allow_plugins: bool = False) -> Scenario:
+    """The scenario that a mapping describes, as a file would; for notebooks. Its name is "scenario" if it has none."""
+    plain = json.loads(json.dumps(data, default=str))
+    return check(beside.apply(Document("scenario", plain), overrides), "scenario", allow_plugins)
+
+
+def check(document: Document, name: str, allow_plugins: bool) -> Scenario:
+    """The scenario that a document describes. Raises: ScenarioError."""
+    if not isinstance(document.data, Mapping):
+        what = "the file is empty" if document.data is None else f"{given(document.data)} was given"
+        raise document.error([Problem((), f"{what}; expected a mapping with {', '.join(ScenarioFile.model_fields)}")])
+    checker = _Checker(document, allow_plugins)
+    scenario = checker.scenario(name)
+    if scenario is None:
+        raise document.error(checker.problems)
+    return scenario
+
+
+class _Checker:
+    """Goes through a document, top to bottom, and collects what is wrong."""
+
+    def __init__(self, document: Document, allow_plugins: bool):
+        self.document, self.allow_plugins = document, allow_plugins
+        self.problems: list[Problem] = []
+        self.axes: dict[str, tuple[Any, ...]] = {}
+        self.sizes: dict[tuple[int, int], str] = {}
+
+    def scenario(self, name: str) -> Scenario | None:
+        raw = _without_nothing(self.document.data)
+        file = self._shape(raw)
+        systems = {key: _entry(entry) for key, entry in file.systems.items() if entry is not None}
+        self.data = {key: unfold(getattr(file, key)) if key in ("source", "channel") else getattr(file, key) for key in _SINGLE}
+        self.data = {key: item for key, item in self.data.items() if item is not None} | {"systems": systems}
+        self._read_axes(file.sweep)
+        self._require(systems, file)
+        self._resolve()
+        metrics = self._metrics(file.metrics)
+        figures = self._figures(file.figures, metrics)
+        self._name(file.name or name, given_in_file=file.name is not None)
+        if self.problems:
+            return None
+        plain = self._canonical(file, file.name or name, figures)
+        return Scenario(
+            plain["name"], file.seed, file.repeats, tuple(metrics), self.axes, figures, file.execution, plain,
+            self.allow_plugins, self.document,
+        )  # fmt: skip
+
+    def _shape(self, raw: Mapping[str, Any]) -> ScenarioFile:
+        """The file's sections; those that are wrong are left out, so that the others can be checked as well."""
+        try:
+            return ScenarioFile.model_validate_json(json.dumps(raw), strict=True)
+        except ValidationError as error:
+            found = problems(error, ScenarioFile, raw)
+        self.problems += found
+        self._broken = {str(problem.keys[0]) for problem in found}
+        return ScenarioFile.model_validate_json(json.dumps({k: v for k, v in raw.items() if k not in self._broken}), strict=True)
+
+    _broken: set[str] = frozenset()
+
+    def _name(self, name: str, given_in_file: bool) -> None:
+        if given_in_file or "name" in self._broken:
+            return
+        try:
+            ScenarioFile(name=name)
+        except ValidationError:
+            self.problems.append(Problem(("name",), f"'name' is missing, and the file's name '{name}' is none for a folder; give a name"))
+
+    def _require(self, systems: Mapping[str, Any], file: ScenarioFile) -> None:
+        swept = {split(self.data, axis)[0] for axis in file.sweep}
+        for key in _SINGLE:
+            if key not in self.data and key not in self._broken and key not in swept and "sweep" not in self._broken:
+                about = f"{ScenarioFile.model_fields[key].description}"
+                names = f"; {allowed('', registry.kinds(key))}" if key in registry.TABLE else ""
+                self.problems.append(Problem((key,), f"'{key}' is missing: {about}{names}"))
+        if not systems and "systems" not in self._broken:
+            self.problems.append(Problem(("systems",), "there is no system; name at least one, with transmit, link and receive"))
+        if not file.metrics and "metrics" not in self._broken:
+            self.problems.append(Problem(("metrics",), f"there is no metric; list at least one; {allowed('', registry.kinds('metric'))}"))
+
+    # axes
+
+    def _read_axes(self, sweep: Mapping[str, Any]) -> None:
+        read: dict[str, tuple[Any, ...]] = {}
+        for axis, written in sweep.items():
+            if written is not None and self._is_axis(axis) and not self._is_given(axis):
+                values = self._values(axis, written)
+                if values is not None:
+                    read[axis] = values
+        if (points := prod(map(len, read.values()))) > MOST_POINTS:
+            sizes = " x ".join(str(len(values)) for values in read.values())
+            self.problems.append(Problem(("sweep",), f"the grid has {sizes} = {points} points; allowed: at most {MOST_POINTS}"))
+            read = {axis: values[:1] for axis, values in read.items()}
+        self.axes = {axis: read[axis] for axis in sorted(read, key=lambda axis: axis == "snr_db")}
+
+    def _is_axis(self, axis: str) -> bool:
+        places = list(self._places())
+        for keys, role in places:
+            path = dotted(keys)
+            if axis == path or (role is None and axis.startswith(f"{path}.")):
+                return axis == path or self._no_axis(axis, ())
+            if axis.startswith(f"{path}."):
+                fields = self._fields(keys, role)
+                inner = axis[len(path) + 1 :]
+                if fields is None or inner == "kind" or any(inner == name or inner.startswith(f"{name}.") for name in fields):
+                    return True
+                return self._no_axis(axis, [f"{path}.{name}" for name in ("kind", *sorted(fields))])
+        return self._no_axis(axis, ())
+
+    def _no_axis(self, axis: str, fields: Sequence[str]) -> bool:
+        """Says that there is no such axis; what is near is looked for everywhere, what is allowed is shown where it went wrong."""
+        everything = [dotted(keys) for keys, _ in self._places()]
+        everything += [f"{dotted(keys)}.{name}" for keys, role in self._places() if role for name in self._fields(keys, role) or ()]
+        ends = [path for path in everything if path.endswith(f".{axis}")]
+        hint = allowed(axis, everything).partition("; did you mean ")[2]
+        near = f"; did you mean '{ends[0]}'?" if ends else f"; did you mean {hint}" if hint else ""
+        shown = ", ".join(fields or [dotted(keys) for keys, _ in self._places()])
+        self.problems.append(Problem(("sweep", axis), f"there is no '{axis}' to sweep; allowed: {shown}{'' if fields else ' and their fields'}{near}"))
+        return False
+
+    def _places(self) -> Iterator[tuple[Keys, str | None]]:
+        """What can be swept: places, and the role of the component that stands there."""
+        yield from ((("snr_db",), None), (("bandwidth_ratio",), None), (("source",), "source"), (("channel",), "channel"))
+        yield from ((("systems", name, role), role) for name in self.data["systems"] for role in ROLES)
+
+    def _fields(self, keys: Keys, role: str) -> set[str] | None:
+        """Fields of all kinds that may stand at a place; None where a kind is wrong, which is said elsewhere."""
+        value = self.data
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        candidates = [unfold(value)] if value is not None else []
+        sweep = self.document.data.get("sweep")
+        sweep = sweep if isinstance(sweep, Mapping) else {}
+        candidates += [unfold(item) for item in _listed(sweep.get(dotted(keys)))]
+        candidates += [{"kind": item} for item in _listed(sweep.get(f"{dotted(keys)}.kind"))]
+        classes = [find(role, candidate, keys, self.allow_plugins) for candidate in candidates]
+        if not classes or any(isinstance(found, Problem) for found in classes):
+            return None
+        return {name for found in classes for name in found.model_fields}
+
+    def _is_given(self, axis: str) -> bool:
+        value: Any = self.data
+        for key in split(self.data, axis):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None:
+            return False
+        tuned = value == "auto" or (isinstance(value, Mapping) and "best_of" in value)
+        what = "is tuned there and cannot be swept as well" if tuned else f"is given there ({given(value)}) and swept here"
+        self.problems.append(Problem(("sweep", axis), f"'{axis}' {what}; keep one of the two"))
+        return True
+
+    def _values(self, axis: str, written: Any) -> tuple[Any, ...] | None:
+        at: Keys = ("sweep", axis)
+        before = len(self.problems)
+        if isinstance(written, Grid):
+            try:
+                convert = ratio_text if axis == "bandwidth_ratio" else written.convert()
+                written = [convert(value) for value in written.values()]
+            except ValueError as error:
+                self.problems.append(Problem(at, str(error)))
+                return None
+        if not written:
+            self.problems.append(Problem(at, "the list is empty; give at least one value"))
+            return None
+        keys = split(self.data, axis)
+        values = [self._value(keys, value, (*at, index)) for index, value in enumerate(written)]
+        if (twice := repeated(values)) is not None:
+            self.problems.append(Problem(at, f"{given(text_of(twice))} is listed twice"))
+        return tuple(values) if len(self.problems) == before else None
+
+    def _value(self, keys: Keys, value: Any, at: Keys) -> Any:
+        if isinstance(value, Mapping) and "best_of" in value:
+            self.problems.append(Problem(at, "a value of a sweep cannot be tuned as well; give one value"))
+        if keys in (("snr_db",), ("bandwidth_ratio",)):
+            read = decibels(value, at) if keys == ("snr_db",) else ratio(value, at)
+            self.problems += read if isinstance(read, list) else []
+            return value if isinstance(read, list) else read
+        if value is None:
+            self.problems.append(Problem(at, "nothing was given; expected a value"))
+        return unfold(value) if keys in dict(self._places()) else value
+
+    # sections
+
+    def _resolve(self) -> None:
+        """Every section, at every combination of the axes that write into it."""
+        for section, axes in axes_of(self.data, self.axes).items():
+            if section[0] in self._broken or not (section[0] in self.data or axes):
+                continue
+            found: dict[tuple[Keys, str], list[dict[str, Any]]] = {}
+            count = prod(len(self.axes[axis]) for axis in axes)
+            for values in self._combinations(axes, count):
+                for problem in self._at(section, values):
+                    found.setdefault((problem.keys, problem.sentence), []).append(values)
+            for (keys, sentence), where in found.items():
+                self.problems.append(self._placed(keys, sentence, where, count))
+
+    def _combinations(self, axes: tuple[str, ...], count: int) -> Iterator[dict[str, Any]]:
+        """All combinations of the axes' values; where they are too many, each value with the first of the others."""
+        if count <= MOST_CHECKED:
+            yield from (dict(zip(axes, values, strict=True)) for values in product(*(self.axes[axis] for axis in axes)))
+            return
+        first = {axis: self.axes[axis][0] for axis in axes}
+        yield from ({**first, axis: value} for axis in axes for value in islice(self.axes[axis], MOST_CHECKED))
+
+    def _at(self, section: Section, values: Mapping[str, Any]) -> Iterable[Problem]:
+        result = resolve(self.data, section, values, self.allow_plugins)
+        if isinstance(result, list):
+            return result
+        if section == ("source",) and (size := getattr(result, "size", None)):
+            self.sizes.setdefault(tuple(size), text_of(unfold(self.data.get("source") or values.get("source"))))
+        if isinstance(result, SystemSpec):
+            tuned = {f"systems.{result.name}.{path}" for path in result.tuned}
+            return [Problem(("sweep", axis), "a swept field cannot be tuned as well; keep one of the two") for axis in values if axis in tuned]
+        return ()
+
+    def _placed(self, keys: Keys, sentence: str, where: Sequence[Mapping[str, Any]], count: int) -> Problem:
+        """A problem where the user wrote its cause: at a value of an axis, or in the section."""
+        for axis in sorted(where[0], key=lambda axis: order(split(self.data, axis)), reverse=True):
+            written = split(self.data, axis)
+            if keys[: len(written)] == written:
+                value = where[0][axis]
+                index = (self.axes[axis].index(value),) if isinstance(self._written(axis), list) else ()
+                return Problem(("sweep", axis, *index, *keys[len(written) :]), sentence)
+        if where[0] and len(where) < count:
+            at = ", ".join(f"{axis} = {text_of(value)}" for axis, value in where[0].items())
+            sentence += f" (at {at})"
+        return Problem(keys, sentence)
+
+    def _written(self, axis: str) -> Any:
+        return (self.document.data.get("sweep") or {}).get(axis)
+
+    # metrics and figures
+
+    def _metrics(self, written: list[Any]) -> list[BaseModel]:
+        found: list[BaseModel] = []
+        first: dict[str, int] = {}
+        for index, value in enumerate(written):
+            result = parse("metric", unfold(value), ("metrics", index), self.allow_plugins)
+            if isinstance(result, list):
+                self.problems += result
+                continue
+            found.append(result)
+            for column in columns(result):
+                if column in first:
+                    self.problems.append(Problem(("metrics", index), f"'{column}' is listed twice; keep one"))
+                    break
+                first[column] = index
+            for size in self.sizes:
+                if reason := getattr(result, "check", lambda size: None)(size):
+                    self.problems.append(Problem(("metrics", index), reason))
+        return found
+
+    def _figures(self, figures: Figures, metrics: Sequence[BaseModel]) -> Figures:
+        """The figures with what was left out filled in."""
+        names = {metric.kind: columns(metric) for metric in metrics} | {c: (c,) for m in metrics for c in columns(m)} | {r: (r,) for r in RATES}
+        shown = figures.curves.metrics
+        for index, metric in enumerate(shown):
+            if metric not in names and "metrics" not in self._broken:
+                at = ("figures", "curves", "metrics", index)
+                listed = [*dict.fromkeys(name for name in names if name not in RATES), *RATES]
+                self.problems.append(Problem(at, f"'{metric}' is not measured; {allowed(metric, listed)}"))
+        axis = figures.curves.axis
+        if axis is not None and axis not in self.axes and "sweep" not in self._broken:
+            self.problems.append(Problem(("figures", "curves", "axis"), f"'{axis}' is not swept; {allowed(axis, self.axes)}"))
+        swept = self.axes.get("snr_db", (self.data.get("snr_db"),))
+        for index, snr_db in enumerate(figures.panel.snr_db):
+            if snr_db not in swept and "snr_db" not in self._broken | ({"snr_db"} if swept == (None,) else set()):
+                at = ("figures", "panel", "snr_db", index)
+                self.problems.append(Problem(at, f"{snr_db:g} was given; expected one of the swept values: {given(list(swept))}"))
+        drawn = tuple(dict.fromkeys(column for metric in shown for column in names.get(metric, ())))
+        curves = Curves(axis=axis or (list(self.axes)[-1] if self.axes else None), metrics=drawn or tuple(c for m in metrics for c in columns(m)))
+        return Figures(curves=curves, panel=Panel(images=figures.panel.images, snr_db=figures.panel.snr_db))
+
+    # the canonical form
+
+    def _canonical(self, file: ScenarioFile, name: str, figures: Figures) -> dict[str, Any]:
+        fixed = {key: _short(self.data[key]) for key in _SINGLE if key in self.data}
+        if "bandwidth_ratio" in fixed:
+            fixed["bandwidth_ratio"] = str(ratio(fixed["bandwidth_ratio"], ()))
+        if "snr_db" in fixed:
+            fixed["snr_db"] = float(fixed["snr_db"])
+        sweep = {axis: [_short(str(v) if axis == "bandwidth_ratio" else v) for v in values] for axis, values in self.axes.items()}
+        systems = {key: {part: _short(item) for part, item in entry.items()} for key, entry in self.data["systems"].items()}
+        plain = {
+            "name": name, "seed": file.seed, **fixed, "sweep": sweep, "systems": systems,
+            "metrics": [_short(unfold(metric)) for metric in file.metrics], "repeats": file.repeats,
+            "figures": figures.model_dump(mode="json"), "execution": file.execution.model_dump(mode="json"),
+        }  # fmt: skip
+        return plain if sweep else {key: item for key, item in plain.items() if key != "sweep"}
+
+
+def columns(metric: BaseModel) -> tuple[str, ...]:
+    """The columns that a metric fills; its kind where its description does not say."""
+    return tuple(getattr(metric, "COLUMNS", ())) or (metric.kind,)
+
+
+def ratio_text(value) -> str:
+    return str(value)
+
+
+def _entry(entry: BaseModel) -> dict[str, Any]:
+    """A system as plain data, unfolded, without what was left out."""
+    values = {key: unfold(getattr(entry, key)) if key in ROLES else getattr(entry, key) for key in type(entry).model_fields}
+    default = {key: info.default for key, info in type(entry).model_fields.items()}
+    return {key: value for key, value in values.items() if value is not None and (key in ROLES or value != default[key])}
+
+
+def _short(value: Any) -> Any:
+    """A component that is nothing but its kind is written as its name."""
+    return value["kind"] if isinstance(value, Mapping) and list(value) == ["kind"] else value
+
+
+def _listed(written: Any) -> list[Any]:
+    return [value for value in written if value is not None] if isinstance(written, list) else []
+
+
+def _without_nothing(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A key without a value counts as left out, at the top and one level below it."""
+    return {
+        key: {k: v for k, v in value.items() if v is not None} if key in ("sweep", "systems", "figures", "execution") and isinstance(value, Mapping) else value
+        for key, value in data.items()
+        if value is not None
+    }
+
+
+__all__ = ["ScenarioError", "check", "from_mapping", "load"]

@@ -1,0 +1,88 @@
+"""What a scenario file may say, top level and sections. Components are checked by their own descriptions."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from semcom.scenario.axes import Grid
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*", name) or len(name) > 100 or name.endswith((".", " ")):
+        raise ValueError("expected a name for a folder: letters, digits, spaces and . _ + -, starting with a letter or digit")
+    return name
+
+
+def _shown_name(name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > 100:
+        raise ValueError("expected a name of 1 to 100 printable characters")
+    return name
+
+
+ShownName = Annotated[str, AfterValidator(_shown_name)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Curves(Section):
+    """Curves of metrics over one axis."""
+
+    axis: str | None = Field(None, description="the horizontal axis, one of the sweep's; snr_db where it is swept")
+    metrics: tuple[str, ...] = Field((), description="metrics to draw, one figure each; all if left out")
+
+
+class Panel(Section):
+    """Pictures: rows are SNRs, columns are systems, the original comes first."""
+
+    images: tuple[str, ...] = Field((), description="names of images of the source; the first one if left out")
+    snr_db: tuple[float, ...] = Field((), description="rows, dB, of the swept values; a few of them if left out")
+
+
+class Figures(Section):
+    """What is drawn. Changes no number."""
+
+    curves: Curves = Field(Curves(), description="metrics over one axis")
+    panel: Panel = Field(Panel(), description="reconstructed pictures side by side")
+
+
+class Execution(Section):
+    """How it is computed. Changes no number."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto (the GPU if there is one), cpu, cuda, cuda:1, ...")
+    batch_size: int = Field(32, ge=1, description="images that are sent together")
+
+
+class SystemEntry(Section):
+    """One curve: a transmitter, a link and a receiver."""
+
+    transmit: Any = Field(None, description="image -> message")
+    link: Any = Field(None, description="message -> message, over the channel")
+    receive: Any = Field(None, description="message -> image")
+    label: ShownName | None = Field(None, description="the name in figures and tables; the system's key if left out")
+    role: Literal["system", "reference"] = Field("system", description="a reference is drawn as a grey broken line")
+
+
+class ScenarioFile(Section):
+    """One comparison: several systems over the same channel, at the same cost in channel uses, with the same noise."""
+
+    name: Annotated[str, AfterValidator(_folder_name)] | None = Field(
+        None, description="results go to results/<name>; the file's name if left out"
+    )
+    seed: int = Field(0, ge=0, description="root of every random stream")
+    source: Any = Field(None, description="images in")
+    bandwidth_ratio: Any = Field(None, description="complex channel uses an image over its 3*H*W numbers: 1/24 or 0.05")
+    channel: Any = Field(None, description="the radio channel between all transmitters and receivers")
+    snr_db: Any = Field(None, description="average Es/N0 at the receiver, dB; give it here or sweep it")
+    sweep: dict[str, list[Any] | Grid | None] = Field(
+        {}, description="values of any field by its path: a list, or start, stop and step; several axes make a grid"
+    )
+    systems: dict[ShownName, SystemEntry | None] = Field({}, description="the systems that are compared, by name")
+    metrics: list[Any] = Field([], description="what is measured of every reconstruction")
+    repeats: int = Field(1, ge=1, description="transmissions of each image at each point, each with its own noise and fading")
+    figures: Figures = Field(Figures(), description="what is drawn")
+    execution: Execution = Field(Execution(), description="how it is computed; changes no number")
