@@ -1,0 +1,121 @@
+"""What every metric shares: its columns, the 8-bit rounding, and one number an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import lazy_loader as lazy
+
+from semcom import registry
+from semcom.component import Component
+from semcom.errors import DataError, ScenarioError, allowed
+
+torch = lazy.load("torch")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """How a column is shown: ``label`` for an axis, with its unit, and which direction is ``better``."""
+
+    label: str
+    better: Literal["higher", "lower"]
+
+
+#: rates that tables compute from the links' counts, never from averages of rates
+RATES: Mapping[str, Quantity] = {
+    "ber_raw": Quantity("Raw BER", "lower"),
+    "ber": Quantity("BER", "lower"),
+    "bler": Quantity("BLER", "lower"),
+    "fer": Quantity("FER", "lower"),
+    "failure_rate": Quantity("Failure rate", "lower"),
+}
+
+
+def quantity(column: str, metrics: Iterable[object] = ()) -> Quantity:
+    """Label and direction of any column of a results table, with or without its ``@prior``.
+
+    ``metrics`` are the scenario's metric descriptions, needed only for those from outside the registry.
+    Raises: ScenarioError with the nearest name for a column that nothing fills.
+
+    >>> quantity("psnr@prior")
+    Quantity(label='PSNR [dB]', better='higher')
+    """
+    name = column.removesuffix("@prior")
+    known = dict(RATES)
+    for metric in metrics:
+        known.update(metric.COLUMNS)
+    if name not in known:
+        # the kind of that name first: most columns are named as their metric, and no other need be imported then
+        for kind in sorted(registry.kinds("metric"), key=lambda kind: kind != name):
+            known.update(registry.find("metric", kind).COLUMNS)
+            if name in known:
+                break
+    if name not in known:
+        raise ScenarioError(f"no metric fills a column '{column}'; {allowed(name, known)}")
+    return known[name]
+
+
+class MetricDescription(Component):
+    """Base of the descriptions of metrics. ``COLUMNS`` names what it measures; ``build(device)`` prepares it."""
+
+    COLUMNS: ClassVar[Mapping[str, Quantity]] = {}
+
+    def available(self) -> str | None:
+        """None, or one sentence that says why this metric cannot run here and what to do."""
+        return None
+
+    def check(self, size: tuple[int, int]) -> str | None:
+        """None, or one sentence that says why images of ``size`` (H, W) cannot be measured."""
+        return None
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """A prepared metric of one column: (original, reconstruction) -> {column: float64 [B] on the CPU}.
+
+    ``measure`` maps two batches float32 [B, 3, H, W] in [0, 1] on ``device`` to float64 [B], each image by
+    itself. ``check`` is the description's. ``digest`` identifies the weights, empty where there are none.
+    """
+
+    column: str
+    measure: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    device: torch.device | str = "cpu"
+    check: Callable[[tuple[int, int]], str | None] = lambda size: None
+    digest: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def __call__(self, original: torch.Tensor, reconstruction: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        if original.shape != reconstruction.shape or original.ndim != 4 or original.shape[1] != 3:
+            raise DataError(
+                f"{self.column}: originals are {tuple(original.shape)} and reconstructions {tuple(reconstruction.shape)}; "
+                "expected two equal shapes [B, 3, H, W]"
+            )
+        reason = self.check(tuple(original.shape[2:]))
+        if reason is not None:
+            raise DataError(reason)
+        if len(original) == 0:
+            return {self.column: torch.zeros(0, dtype=torch.float64)}
+        with torch.no_grad():
+            values = self.measure(original.to(self.device), reconstruction.to(self.device))
+        return {self.column: values.to("cpu", torch.float64)}
+
+
+def to_8bit(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels on the 256 levels of an 8-bit picture, still float32 in [0, 1]: what every reconstruction goes
+    through before it is measured. Originals are pictures on these levels already and stay as they are."""
+    levels = torch.full((), 255.0, dtype=pixels.dtype, device=pixels.device)  # a tensor: CUDA multiplies by 1/255 for a number
+    return (pixels.clamp(0.0, 1.0) * levels).round() / levels
+
+
+def evaluate(metrics: Iterable[PerImage], original: torch.Tensor, reconstruction: torch.Tensor) -> dict[str, torch.Tensor]:
+    """All columns of some prepared metrics, after the one rounding of the reconstructions to 8 bits."""
+    rounded = to_8bit(reconstruction)
+    values: dict[str, torch.Tensor] = {}
+    for metric in metrics:
+        values.update(metric(original, rounded))
+    return values
