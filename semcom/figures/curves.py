@@ -63,13 +63,18 @@ def curves(
     order = list(dict.fromkeys([*(systems or []), *points["system"]]))
     looks = _looks(points, order)
     scale = _Scale.of(table, axis)
+    said = interval_note(table) if note else ""
+    entries, names = _entries(looks, table, labels)
+    rows = math.ceil(len(names) / _legend_columns(names, style.COLUMN))
+    own = style.figure(style.COLUMN, 2.35 + legend * (0.155 * rows + 0.27 * bool(said))) if ax is None else None
     with style.context():
-        if ax is None:
-            ax = _new_axes(_legend_rows(looks, table, labels) if legend else 0, bool(note and legend and interval_note(table)))
+        ax = own.add_subplot() if own else ax
         _draw(ax, table, axis, looks, scale, rate=is_rate(metric))
         _dress(ax, scale, axis_label(axis, labels), metric_label(metric, labels))
-        if legend:
-            _legend_below(ax, looks, table, labels, interval_note(table) if note else "")
+        if legend and own:
+            _legend(own, entries, names, style.COLUMN, said, loc="outside lower center")
+        elif legend:
+            _legend_below(ax, entries, names, said)
     return ax
 
 
@@ -109,7 +114,7 @@ def curve_grid(
                 place.set_xlabel("")
         for place in grid.flat[len(panels) :]:
             place.remove()
-        _legend(fig, entries, names, per_row, style.wrap(said, width - 0.3, style.SMALL), loc="outside lower center")
+        _legend(fig, entries, names, width, said, loc="outside lower center")
     return fig
 
 
@@ -402,16 +407,18 @@ BETWEEN = 1.2  # distance between columns
 
 
 def _legend_columns(names: Sequence[str], width: float) -> int:
-    """As many columns as fit ``width`` inches."""
+    """As many columns as fit ``width`` inches, and no more than fill their rows."""
     widest = max((style.text_width(name) for name in names), default=0.1) + (HANDLE + GAP + BETWEEN) * style.SIZE / 72.0
-    fit = max(1, min(len(names), int(width / widest)))
+    fit = max(1, min(len(names), int((width - 0.16) / widest)))
     rows = math.ceil(len(names) / fit)
     return math.ceil(len(names) / rows)
 
 
-def _legend(parent, handles, names, columns: int, title: str, **place):
+def _legend(parent, handles, names, width: float, note: str, **place) -> None:
+    """Entries in columns within ``width`` inches; the note on intervals is the first line."""
+    title = style.wrap(note, width - 0.16, style.SMALL) or None
     legend = parent.legend(
-        handles, names, ncols=columns, title=title or None, alignment="center", frameon=False, borderpad=0.0, borderaxespad=0.2,
+        handles, names, ncols=_legend_columns(names, width), title=title, alignment="center", frameon=False, borderpad=0.0, borderaxespad=0.2,
         handlelength=HANDLE, handletextpad=GAP, columnspacing=BETWEEN, labelspacing=0.25,
         prop={"size": style.SIZE, "family": style.FONT}, title_fontproperties={"size": style.SMALL, "family": style.FONT}, **place,
     )  # fmt: skip
@@ -419,25 +426,13 @@ def _legend(parent, handles, names, columns: int, title: str, **place):
     return legend
 
 
-def _legend_rows(looks: Mapping[str, Look], table: pd.DataFrame, labels: Mapping[str, str] | None) -> int:
-    _, names = _entries(looks, table, labels)
-    return math.ceil(len(names) / _legend_columns(names, style.COLUMN - 0.2))
+def _legend_below(ax: Axes, handles, names, note: str) -> None:
+    """The legend of an axes handed in, under its axis label, where it can cover no curve."""
+    from matplotlib.transforms import ScaledTranslation
 
-
-def _new_axes(legend_rows: int, noted: bool) -> Axes:
-    return style.figure(style.COLUMN, 2.3 + 0.15 * legend_rows + 0.26 * noted).add_subplot()
-
-
-def _legend_below(ax: Axes, looks: Mapping[str, Look], table: pd.DataFrame, labels: Mapping[str, str] | None, note: str) -> None:
-    """The legend under the axis label, where it can cover no curve; the note on intervals is its first line."""
-    from matplotlib.transforms import ScaledTranslation, blended_transform_factory
-
-    handles, names = _entries(looks, table, labels)
-    width = ax.figure.get_figure(root=True).get_size_inches()[0] * (1.0 if len(ax.figure.axes) == 1 else ax.get_position().width)
-    across = ax.figure.transFigure if len(ax.figure.axes) == 1 else ax.transAxes
-    below = blended_transform_factory(across, ax.transAxes + ScaledTranslation(0, -25.0 / 72.0, ax.figure.dpi_scale_trans))
-    _legend(ax, handles, names, _legend_columns(names, width - 0.2), style.wrap(note, width - 0.1, style.SMALL),
-            loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=below)  # fmt: skip
+    below = ax.transAxes + ScaledTranslation(0, -25.0 / 72.0, ax.figure.dpi_scale_trans)
+    width = ax.get_window_extent().width / ax.figure.dpi
+    _legend(ax, handles, names, width, note, loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=below)
 
 
 def _cells(points: pd.DataFrame, metrics: Sequence[str], facet: str | None, labels: Mapping[str, str] | None):

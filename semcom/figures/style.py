@@ -82,7 +82,7 @@ def looks(order: Sequence[str], roles: Mapping[str, str], member_of: Mapping[str
     """A look for each system by its place in the scenario, so that it is the same in every figure of a run.
 
     ``roles`` maps a name to "system" (also the default), "member" or "reference"; ``member_of`` maps a
-    member to its envelope, whose colour it then takes.
+    member to its envelope, whose stroke and colour it then takes (a lighter grey where that is a reference).
     """
     counts = {SYSTEM: 0, MEMBER: 0, REFERENCE: 0}
     table = {}
@@ -92,7 +92,8 @@ def looks(order: Sequence[str], roles: Mapping[str, str], member_of: Mapping[str
         counts[role] += 1
     for member, envelope in (member_of or {}).items():
         if member in table and envelope in table:
-            table[member] = Look(MEMBER, table[envelope].color, "", "-", 0.5)
+            of = table[envelope]
+            table[member] = Look(MEMBER, MEMBER_COLOR if of.role == REFERENCE else of.color, "", of.stroke, 0.5)
     return table
 
 

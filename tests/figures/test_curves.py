@@ -90,7 +90,7 @@ def test_error_rates_are_logarithmic_and_zero_counts_are_upper_bounds():
         assert [line.get_xdata()[0] for line in bounds] == list(SNR[rates == 0])
         assert all(line.get_ydata()[0] == 3 / 2000 for line in bounds)
         assert bottom < 3 / 2000 < top
-    assert "upper bound" in ax.get_legend().get_title().get_text().replace("\n", " ")
+    assert "upper bound" in ax.figure.legends[0].get_title().get_text().replace("\n", " ")
 
 
 def test_equal_bounds_stand_side_by_side():
@@ -116,7 +116,7 @@ def test_rates_are_known_by_name():
 def test_legend_covers_neither_axes_nor_labels_and_stays_inside(metric):
     ax = curves(POINTS, metric, systems=ORDER)
     ax.figure.draw_without_rendering()
-    box, renderer = ax.get_legend().get_window_extent(), ax.figure.canvas.get_renderer()
+    box, renderer = ax.figure.legends[0].get_window_extent(), ax.figure.canvas.get_renderer()
     assert not box.overlaps(ax.get_window_extent())
     assert box.y1 < ax.xaxis.label.get_window_extent(renderer).y0
     whole = ax.figure.bbox
@@ -173,7 +173,18 @@ def test_a_system_looks_the_same_whatever_else_is_drawn():
 def test_an_axes_handed_in_is_drawn_on_and_returned():
     ax = style.figure().add_subplot()
     assert curves(POINTS, "psnr", ax=ax, legend=False) is ax
-    assert ax.get_legend() is None and len(ax.get_lines()) == len(ORDER)
+    assert ax.get_legend() is None and not ax.figure.legends and len(ax.get_lines()) == len(ORDER)
+
+
+def test_the_legend_of_an_axes_handed_in_is_below_it():
+    fig = style.figure(style.PAGE, 3.5)
+    left, right = fig.subplots(1, 2)
+    for ax, metric in ((left, "psnr"), (right, "lpips_squeeze")):
+        curves(POINTS, metric, systems=ORDER, ax=ax)
+    fig.draw_without_rendering()
+    boxes = [ax.get_legend().get_window_extent() for ax in (left, right)]
+    assert not boxes[0].overlaps(boxes[1]) and not any(box.overlaps(ax.get_window_extent()) for box in boxes for ax in fig.axes)
+    assert min(box.y0 for box in boxes) >= 0
 
 
 def test_fill_is_chosen():
