@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import lru_cache
 from importlib.metadata import entry_points
 
 from pydantic import BaseModel
@@ -52,8 +53,13 @@ TABLE: dict[str, dict[str, str]] = {
 
 def kinds(role: str) -> dict[str, str]:
     """kind -> "package.module:Class", ours first, then what installed packages offer as entry points."""
-    offered = {point.name: point.value for point in entry_points(group=f"semcom.{role}")}
-    return {**offered, **TABLE[role]}
+    return {**_offered(role), **TABLE[role]}
+
+
+@lru_cache
+def _offered(role: str) -> dict[str, str]:
+    """Entry points, looked up once: that reads the metadata of every installed package."""
+    return {point.name: point.value for point in entry_points(group=f"semcom.{role}")}
 
 
 def find(role: str, kind: str, allow_plugins: bool = False) -> type[BaseModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Annotated, Any
@@ -64,7 +65,10 @@ class Grid(BaseModel):
 
 def repeated(values: Sequence[Any]) -> Any | None:
     """The first value that stands in ``values`` twice; None where all differ."""
-    for index, value in enumerate(values):
-        if any(type(value) is type(other) and value == other for other in values[:index]):
+    seen: set[str] = set()
+    for value in values:
+        text = json.dumps(value, sort_keys=True, default=str)
+        if text in seen:
             return value
+        seen.add(text)
     return None

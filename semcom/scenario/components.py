@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -15,6 +16,8 @@ from semcom.scenario.axes import repeated
 from semcom.scenario.sentences import given, problems
 from semcom.scenario.yaml_file import Keys, Problem
 
+#: other words that people use
+_SLIPS = {"kind": ("type", "name"), "best_of": ("choices", "candidates", "any_of", "one_of")}
 _OUTSIDE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
 
 
@@ -56,8 +59,7 @@ def find(role: str, value: Any, at: Keys, allow_plugins: bool) -> type[BaseModel
     if not isinstance(value, Mapping):
         return Problem(at, f"{given(value)} was given; expected a name or a mapping with a 'kind'; {allowed(value, names)}")
     if "kind" not in value:
-        near = next((f" (is '{key}' meant to be 'kind'?)" for key in value if key.lower() in ("knd", "kin", "type", "name", "kinds")), "")
-        return Problem(at, f"'kind' is missing{near}; {allowed('', names)}")
+        return Problem(at, f"'kind' is missing{_meant('kind', value)}; {allowed('', names)}")
     kind = value["kind"]
     if not isinstance(kind, str) or (":" in kind and not _OUTSIDE.match(kind)):
         expected = "expected a name or 'package.module:Class'"
@@ -88,9 +90,21 @@ def tuned(role: str, value: Any, at: Keys, allow_plugins: bool) -> Iterator[tupl
                 yield (name,), choices
         elif isinstance(item, Mapping) and "best_of" in item:
             yield (name,), _candidates(item, (*at, name))
+        elif isinstance(item, Mapping) and len(item) == 1 and (near := _meant("best_of", item)):
+            yield (name,), Problem((*at, name), f"{given(item)} was given{near}")
         elif isinstance(item, Mapping):
             for keys, candidates in tuned(role, item, (*at, name), allow_plugins):
                 yield (name, *keys), candidates
+
+
+def _meant(name: str, keys: Iterable[str]) -> str:
+    """A hint that one of ``keys`` is a slip for ``name``."""
+    for key in keys:
+        if key.startswith(f"{name}:"):
+            return f" ('{key}': a ':' is followed by a space)"
+        if get_close_matches(name, [key.lower()], cutoff=0.75) or key in _SLIPS.get(name, ()):
+            return f" (is '{key}' meant to be '{name}'?)"
+    return ""
 
 
 def _candidates(value: Mapping[str, Any], at: Keys) -> tuple[Any, ...] | Problem:

@@ -16,7 +16,7 @@ from semcom.errors import ScenarioError, allowed
 from semcom.scenario import overrides as beside
 from semcom.scenario.axes import MOST_POINTS, Grid, repeated
 from semcom.scenario.components import find, parse, unfold
-from semcom.scenario.paths import assign, order, split
+from semcom.scenario.paths import order, split
 from semcom.scenario.scenario import Scenario, Section, axes_of, decibels, ratio, resolve, text_of
 from semcom.scenario.schema import Curves, Figures, Panel, ScenarioFile
 from semcom.scenario.sentences import given, problems
@@ -113,19 +113,19 @@ class _Checker:
         try:
             ScenarioFile(name=name)
         except ValidationError:
-            self.problems.append(Problem(("name",), f"'name' is missing, and the file's name '{name}' is none for a folder; give a name"))
+            self.problems.append(Problem((), f"'name' is missing, and the file's name '{name}' is none for a folder; give a name"))
 
     def _require(self, systems: Mapping[str, Any], file: ScenarioFile) -> None:
         swept = {split(self.data, axis)[0] for axis in file.sweep}
         for key in _SINGLE:
             if key not in self.data and key not in self._broken and key not in swept and "sweep" not in self._broken:
-                about = f"{ScenarioFile.model_fields[key].description}"
+                about = ScenarioFile.model_fields[key].description
                 names = f"; {allowed('', registry.kinds(key))}" if key in registry.TABLE else ""
-                self.problems.append(Problem((key,), f"'{key}' is missing: {about}{names}"))
+                self.problems.append(Problem((), f"'{key}' is missing: {about}{names}"))
         if not systems and "systems" not in self._broken:
-            self.problems.append(Problem(("systems",), "there is no system; name at least one, with transmit, link and receive"))
+            self.problems.append(Problem((), "there is no system; name at least one, with transmit, link and receive"))
         if not file.metrics and "metrics" not in self._broken:
-            self.problems.append(Problem(("metrics",), f"there is no metric; list at least one; {allowed('', registry.kinds('metric'))}"))
+            self.problems.append(Problem((), f"there is no metric; list at least one; {allowed('', registry.kinds('metric'))}"))
 
     # axes
 
@@ -153,7 +153,7 @@ class _Checker:
                 inner = axis[len(path) + 1 :]
                 if fields is None or inner == "kind" or any(inner == name or inner.startswith(f"{name}.") for name in fields):
                     return True
-                return self._no_axis(axis, [f"{path}.{name}" for name in ("kind", *sorted(fields))])
+                return self._no_axis(axis, [f"{path}.{name}" for name in sorted(fields)])
         return self._no_axis(axis, ())
 
     def _no_axis(self, axis: str, fields: Sequence[str]) -> bool:
@@ -212,12 +212,13 @@ class _Checker:
             self.problems.append(Problem(at, "the list is empty; give at least one value"))
             return None
         keys = split(self.data, axis)
-        values = [self._value(keys, value, (*at, index)) for index, value in enumerate(written)]
+        component = any(keys == place and role for place, role in self._places())
+        values = [self._value(keys, value, (*at, index), component) for index, value in enumerate(written)]
         if (twice := repeated(values)) is not None:
             self.problems.append(Problem(at, f"{given(text_of(twice))} is listed twice"))
         return tuple(values) if len(self.problems) == before else None
 
-    def _value(self, keys: Keys, value: Any, at: Keys) -> Any:
+    def _value(self, keys: Keys, value: Any, at: Keys, component: bool) -> Any:
         if isinstance(value, Mapping) and "best_of" in value:
             self.problems.append(Problem(at, "a value of a sweep cannot be tuned as well; give one value"))
         if keys in (("snr_db",), ("bandwidth_ratio",)):
@@ -226,7 +227,7 @@ class _Checker:
             return value if isinstance(read, list) else read
         if value is None:
             self.problems.append(Problem(at, "nothing was given; expected a value"))
-        return unfold(value) if keys in dict(self._places()) else value
+        return unfold(value) if component else value
 
     # sections
 
@@ -269,10 +270,11 @@ class _Checker:
             if keys[: len(written)] == written:
                 value = where[0][axis]
                 index = (self.axes[axis].index(value),) if isinstance(self._written(axis), list) else ()
+                if len(where) < count // len(self.axes[axis]):
+                    sentence += _at({other: item for other, item in where[0].items() if other != axis})
                 return Problem(("sweep", axis, *index, *keys[len(written) :]), sentence)
         if where[0] and len(where) < count:
-            at = ", ".join(f"{axis} = {text_of(value)}" for axis, value in where[0].items())
-            sentence += f" (at {at})"
+            sentence += _at(where[0])
         return Problem(keys, sentence)
 
     def _written(self, axis: str) -> Any:
@@ -341,6 +343,10 @@ class _Checker:
 def columns(metric: BaseModel) -> tuple[str, ...]:
     """The columns that a metric fills; its kind where its description does not say."""
     return tuple(getattr(metric, "COLUMNS", ())) or (metric.kind,)
+
+
+def _at(values: Mapping[str, Any]) -> str:
+    return f" (at {', '.join(f'{axis} = {text_of(value)}' for axis, value in values.items())})"
 
 
 def ratio_text(value) -> str:

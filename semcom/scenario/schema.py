@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from semcom.errors import allowed
 from semcom.scenario.axes import Grid
 
 
@@ -19,6 +20,12 @@ def _folder_name(name: str) -> str:
 def _shown_name(name: str) -> str:
     if not name.strip() or not name.isprintable() or len(name) > 100:
         raise ValueError("expected a name of 1 to 100 printable characters")
+    return name
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
+        raise ValueError(allowed(name, ["auto", "cpu", "cuda", "cuda:0"]))
     return name
 
 
@@ -53,7 +60,7 @@ class Figures(Section):
 class Execution(Section):
     """How it is computed. Changes no number."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto (the GPU if there is one), cpu, cuda, cuda:1, ...")
+    device: Annotated[str, AfterValidator(_device)] = Field("auto", description="auto (the GPU if there is one), cpu, cuda, cuda:1, ...")
     batch_size: int = Field(32, ge=1, description="images that are sent together")
 
 

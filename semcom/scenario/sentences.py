@@ -78,7 +78,12 @@ def problems(error: ValidationError, model: type[BaseModel], data: Any, at: Keys
         places.setdefault(_place(item["loc"], data), []).append(item)
     # of a union, the branch that came furthest speaks: "expected a list" is no news where a mapping has a typo
     places = {keys: items for keys, items in places.items() if not (_only_types(items) and _something_below(keys, places))}
-    return [Problem((*at, *keys), _sentence(items, model, keys, more_keys)) for keys, items in places.items()]
+    return [Problem((*at, *_owner(keys, items)), _sentence(items, model, keys, more_keys)) for keys, items in places.items()]
+
+
+def _owner(keys: Keys, items: list[dict[str, Any]]) -> Keys:
+    """What is missing stands nowhere: its mapping is named."""
+    return keys[:-1] if items[0]["type"] == "missing" else keys
 
 
 def _only_types(items: list[dict[str, Any]]) -> bool:
@@ -93,9 +98,7 @@ def _place(loc: Keys, data: Any) -> Keys:
     """``loc`` without the names of union branches, which are no part of the data."""
     keys: Keys = ()
     for position, key in enumerate(loc):
-        if isinstance(data, Mapping) and key in data:
-            data = data[key]
-        elif isinstance(data, (list, tuple)) and isinstance(key, int) and key < len(data):
+        if (isinstance(data, Mapping) and key in data) or (isinstance(data, list) and isinstance(key, int) and key < len(data)):
             data = data[key]
         elif not (isinstance(data, Mapping) and position == len(loc) - 1 and isinstance(key, str) and key.isidentifier()):
             continue
@@ -112,7 +115,8 @@ def _sentence(items: list[dict[str, Any]], model: type[BaseModel], keys: Keys, m
         return unknown(str(keys[-1]), names)
     if first["type"] in ("value_error", "assertion_error"):
         reason = str(first["ctx"]["error"])
-        return reason if isinstance(first["input"], Mapping) else f"{given(first['input'])} was given; {reason}"
+        said = isinstance(first["input"], Mapping) or given(first["input"]) in reason
+        return reason if said else f"{given(first['input'])} was given; {reason}"
     return f"{given(first['input'])} was given; {_wanted(items)}"
 
 
