@@ -25,7 +25,7 @@ class JPEG(Codec):
     """ITU-T T.81 baseline through libjpeg-turbo. The quality scales the tables of its annex K (1 to 95)."""
 
     name, number, feature, libraries = "jpeg", 0, "jpg", ("jpg", "libjpeg_turbo")
-    qualities = (*range(1, 12), 13, 15, 17, 19, 22, 25, 28, 32, 36, 40, 45, 50, 55, 60, 65, 70, 74, 78, 81, 84, 87, 90, 92, 94, 95)
+    qualities = tuple(range(1, 96))
     constant = "JPEG markers with the standard Huffman tables, and the quantisation tables that the quality stands for"
 
     def encode(self, image: Image.Image, quality: int) -> bytes:

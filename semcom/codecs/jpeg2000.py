@@ -16,8 +16,8 @@ HEADERS = 208
 
 
 def target_bytes(size: Size, quality: int) -> float:
-    """File size that a quality asks for: 0.01 bits per pixel and an eighth of an octave more a step, beside the headers."""
-    return HEADERS + size[0] * size[1] * 0.01 * 2.0 ** (quality / 8) / 8
+    """File size that a quality asks for: 0.01 bits per pixel and a sixth of an octave more a step, beside the headers."""
+    return HEADERS + size[0] * size[1] * 0.01 * 2.0 ** (quality / 6) / 8
 
 
 def without_comment(codestream: bytes) -> bytes:
@@ -35,11 +35,11 @@ def main_header(codestream: bytes) -> bytes:
 class JPEG2000(Codec):
     """ISO/IEC 15444-1 through OpenJPEG: irreversible 9-7 wavelet and colour transform, one quality layer, one tile.
 
-    OpenJPEG is told a size, not a quality: quality i asks for 0.01 * 2^(i/8) bits per pixel beside the headers.
+    OpenJPEG is told a size, not a quality: quality i asks for 0.01 * 2^(i/6) bits per pixel beside the headers.
     """
 
     name, number, feature, libraries = "jpeg2000", 1, "jpg_2000", ("jpg_2000",)
-    qualities = tuple(range(0, 84))  # up to 13 bits per pixel
+    qualities = tuple(range(0, 63))  # up to 13 bits per pixel
     constant = "JP2 boxes around the codestream"
 
     def encode(self, image: Image.Image, quality: int) -> bytes:

@@ -14,7 +14,7 @@ class WebP(Codec):
     """VP8 key frames (RFC 6386) through libwebp, method 4 (its default), 4:2:0. The quality is libwebp's, 0 to 100."""
 
     name, number, feature, libraries = "webp", 2, "webp", ("webp",)
-    qualities = (0, 1, 2, 3, 5, 7, 9, 12, 15, 19, 23, 28, 33, 38, 44, 50, 56, 62, 68, 72, 75, 78, 80, 82, 84, 86, 88, 90, 92, 94, 96, 98, 100)
+    qualities = tuple(range(0, 101, 2))
     constant = "RIFF and chunk headers of WebP"
 
     def encode(self, image: Image.Image, quality: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Literal
 
@@ -80,7 +79,7 @@ class CodecTransmitter:
         if bits is None:
             raise ScenarioError("transmit image_codec makes bits and its link carries none; give it a digital or ideal link")
         pictures = [Image.fromarray(p) for p in eight_bit(images.pixels)]
-        with ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor() as pool:
             made = best_payloads(pictures, self.codec, bits // 8, self.container, pool)
         payloads = [p if isinstance(p, bytes) else b"" for p in made]
         reasons = tuple(
