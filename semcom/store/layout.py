@@ -57,6 +57,10 @@ class Layout:
     def table(self) -> Path:
         return self.root / "table.csv"
 
+    def original(self, image: str) -> Path:
+        """An original that a panel shows."""
+        return self.pictures / "original" / f"{safe_name(image)}.png"
+
     def picture(self, unit: str, image: str) -> Path:
         """The reconstruction of one image (first repeat) by one unit."""
         return self.pictures / unit / f"{safe_name(image)}.png"

@@ -23,7 +23,7 @@ def curves_of(specs: Sequence[Any]) -> Iterator[Curve]:
     for spec in specs:
         name = spec.label or spec.name
         yield Curve(name, spec.role, spec)
-        for path, candidates in spec.tuned.items():
+        for path, candidates in spec.tuned.items() if spec.role == "system" else ():
             if path.startswith("transmit.") and all(isinstance(candidate, str) for candidate in candidates):
                 for candidate in candidates:
                     yield Curve(f"{name}: {candidate}", "member", spec.fix({path: candidate}))

@@ -20,6 +20,7 @@ from semcom.system import System
 from semcom.types import Budget, Condition, Message, Reconstruction
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 torch = lazy.load("torch")
@@ -104,7 +105,7 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, origina
         shown_prior = bench.measure(keys, originals, with_prior)
     records = []
     for number, row in enumerate(rows):
-        _keep_picture(row, pixels[number], bool(ok[number]), bench)
+        _keep_pictures(row, originals[number], pixels[number], bool(ok[number]), bench)
         records.append(
             {
                 **_key(row),
@@ -139,10 +140,15 @@ def _key(row: Row) -> dict[str, Any]:
     }
 
 
-def _keep_picture(row: Row, pixels: torch.Tensor, ok: bool, bench: Bench) -> None:
-    """Keep the first repeat's picture for panels; a lost one is not kept: the row says that it was lost."""
-    if bench.layout is not None and ok and row.repeat == 0 and (row.unit.id, row.image.id) in bench.pictures:
-        codes = (pixels * 255.0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        write_picture(bench.layout.picture(row.unit.id, row.image.id), codes)
+def _keep_pictures(row: Row, original: torch.Tensor, pixels: torch.Tensor, ok: bool, bench: Bench) -> None:
+    """Keep the original and the first repeat's picture for panels; of a lost one the row says that it was lost."""
+    if bench.layout is None or row.repeat > 0 or (row.unit.id, row.image.id) not in bench.pictures:
+        return
+    if not bench.layout.original(row.image.id).is_file():
+        write_picture(bench.layout.original(row.image.id), _codes(original))
+    if ok:
+        write_picture(bench.layout.picture(row.unit.id, row.image.id), _codes(pixels))
 
 
+def _codes(pixels: torch.Tensor) -> np.ndarray:
+    return (pixels * 255.0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,99 @@
+"""Every figure of a results folder, drawn from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semcom.figures import style
+from semcom.figures.curves import curve_grid, curves
+from semcom.figures.panel import panel
+from semcom.store.layout import Layout, safe_name
+from semcom.store.panel import Cell, panel_cells
+from semcom.store.reader import read_batches, read_json, read_picture
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def draw(layout: Layout, points: pd.DataFrame, metrics: Sequence[str] | None = None) -> list[Path]:
+    """Draw curves of ``metrics`` (the scenario's if None) and the image panels; the files, PNG and PDF."""
+    plan = read_json(layout.plan)
+    asked = plan["figures"]["curves"]
+    held = set(points["metric"][points["mean"].notna()])
+    wanted = [metric for metric in metrics or asked["metrics"] or plan["metrics"] if metric in held]
+    figures = dict(_curve_figures(points, wanted, plan, asked["axis"] or default_axis(plan["axes"])))
+    if metrics is None:
+        figures.update(_panel_figures(layout, plan))
+    return [path for name, figure in figures.items() for path in style.save(figure, layout.figures / name)]
+
+
+def default_axis(axes: Sequence[str]) -> str:
+    """The horizontal axis where the scenario names none: the SNR where it is swept, else the first axis."""
+    return axes[0] if axes and "snr_db" not in axes else "snr_db"
+
+
+def _curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
+    """One figure a metric and, for the first, two or more metrics side by side; other axes become facets."""
+    systems = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
+    others = [other for other in plan["axes"] if other != axis]
+    for suffix, part in _slices(points, others[:-1]):
+        if others:
+            for metric in metrics:
+                yield f"{metric}{suffix}", curve_grid(part, [metric], axis, facet=others[-1], systems=systems)
+            continue
+        for metric in metrics:
+            yield f"{metric}{suffix}", curves(part, metric, axis, systems).figure
+        if len(metrics) > 1:
+            yield f"overview{suffix}", curve_grid(part, metrics[:4], axis, systems=systems)
+
+
+def _slices(points: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The points at each combination of ``axes``, with a suffix for file names."""
+    if not axes:
+        yield "", points
+        return
+    for values, part in points.groupby(list(axes), sort=False):
+        yield "".join(f"_{axis}={safe_name(str(value))}" for axis, value in zip(axes, values, strict=True)), part
+
+
+def _panel_figures(layout: Layout, plan: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    images = [ref["id"] for refs in plan["images"].values() for ref in refs]
+    by_image: dict[str, list[Cell]] = {}
+    for cell in panel_cells(plan["entries"], images, plan["figures"]):
+        by_image.setdefault(cell.image, []).append(cell)
+    if not by_image:
+        return
+    rows = read_batches(layout)
+    rows = rows[rows["repeat"] == 0].set_index(["unit", "image"])
+    for image, cells in by_image.items():
+        original = read_picture(layout.original(image))
+        if original is not None:
+            yield f"panel_{safe_name(image)}", _panel(layout, plan, original, cells, rows)
+
+
+def _panel(layout: Layout, plan: Mapping[str, Any], original: np.ndarray, cells: Sequence[Cell], rows: pd.DataFrame) -> Figure:
+    import numpy as np
+
+    from semcom.metrics.base import quantity
+
+    metric = plan["metrics"][0]
+    unit = quantity(metric).label.rpartition("[")[2].rstrip("]") if "[" in quantity(metric).label else ""
+    pictures, captions, failed = {}, {}, set()
+    for cell in cells:
+        key = (f"{cell.snr_db:g} dB", cell.system)
+        if (cell.unit, cell.image) not in rows.index:
+            continue
+        row = rows.loc[(cell.unit, cell.image)]
+        pictures[key] = read_picture(layout.picture(cell.unit, cell.image))
+        if not row["ok"]:
+            if row["status"] == "done":
+                failed.add(key)
+                pictures[key] = np.full_like(original, 128)
+            continue
+        captions[key] = f"{row[metric]:.3g} {unit}".strip()
+    names = [list(dict.fromkeys(values)) for values in ([f"{c.snr_db:g} dB" for c in cells], [c.system for c in cells])]
+    return panel(original, pictures, *names, captions=captions, failed=failed)
