@@ -78,10 +78,10 @@ class AnalogLink(base.Link):
         _check_charged(message.budget, side_bits)
         side = header.send(message.side, air, power, self.device) if side_bits else None
 
-        values = torch.cat([part.values for part in parts.values()], dim=1).to(self.device)
+        values = _joined([part.values for part in parts.values()]).to(self.device)
         plan = _Plan(values.shape[1], 2 * (k - header_uses), self.fill)
-        _check_power(values[:, : plan.sent], feasible)
-        energy = plan.energy(values)
+        energy = _energy(values[:, : plan.sent])
+        _check_power(energy, plan.sent, feasible)
         arrived, noise_std = plan.send(values, air, power)
         air.skip(k - header_uses - plan.uses)
 
@@ -92,7 +92,7 @@ class AnalogLink(base.Link):
                 side = type(side)(side.bits, side.lengths, ok)
         return Received(
             parts=_split(parts, arrived, noise_std, ok),
-            usage=_usage(message, feasible, header_uses, plan.uses, power * (header_uses + energy / 2.0)),
+            usage=_usage(message, feasible, header_uses, plan.uses, power * (header_uses + plan.radiated(values, energy) / 2.0)),
             image_size=message.image_size,
             side=side,
             counts={"header_failures": (feasible & ~side.ok).to(torch.int64), "headers": feasible.to(torch.int64)} if side else {},
@@ -110,25 +110,27 @@ class _Plan:
         #: amplitude of the repetition that the grant cuts short
         self.rest_amplitude = math.sqrt(self.rest / self.sent) if self.rest else 0.0
 
-    def energy(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum of squares of all that is sent, float64 [B]; a symbol's energy is half that of its two reals."""
-        square = _energy(values[:, : self.sent])
-        if not self.rest:
-            return self.copies * square
-        return self.copies * square + self.rest_amplitude**2 * _energy(values[:, : self.rest])
+    def radiated(self, values: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
+        """Sum of squares of all that is sent, float64 [B], from that of one copy; a symbol has half that of its two reals."""
+        rest = self.rest_amplitude**2 * _energy(values[:, : self.rest]) if self.rest else 0.0
+        return self.copies * energy + rest
 
     def send(self, values: torch.Tensor, air: base.Air, power: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Estimates and noise levels of the D reals, float32 [B, D]."""
         sent = values[:, : self.sent]
         if not self.sent:
             return values, torch.full_like(values, math.inf)
-        stream = [sent] * self.copies + [self.rest_amplitude * sent[:, : self.rest]] * bool(self.rest)
-        reals = stream[0] if len(stream) == 1 else torch.cat(stream, dim=1)
-        reals = torch.nn.functional.pad(reals, (0, 2 * self.uses - reals.shape[1])) if reals.shape[1] < 2 * self.uses else reals
+        stream = [sent] * self.copies
+        if self.rest:
+            stream.append(self.rest_amplitude * sent[:, : self.rest])
+        reals = _joined(stream)
+        if reals.shape[1] < 2 * self.uses:  # an odd last element has zero for company
+            reals = torch.nn.functional.pad(reals, (0, 1))
         x = torch.view_as_complex((reals / A).reshape(len(reals), self.uses, 2))
         seen = air.transmit(x, power)
-        estimate = torch.view_as_real(seen.symbols * A).flatten(1)
-        noise_std = (seen.noise_std * (A / math.sqrt(2.0))).repeat_interleave(2, dim=1)
+        estimate = torch.view_as_real(seen.symbols).flatten(1).mul_(A)
+        # a sigma / (sqrt(2) |h|) per real, for I and for Q; a = sqrt(2) leaves sigma / |h|. A constant row stays a view.
+        noise_std = seen.noise_std[:, :, None].expand(-1, -1, 2).reshape(estimate.shape)
         if len(stream) > 1:
             estimate, noise_std = self._combine(estimate, noise_std)
         return self._unpuncture(estimate[:, : self.sent], 0.0), self._unpuncture(noise_std[:, : self.sent], math.inf)
@@ -156,13 +158,16 @@ class _Plan:
         return sent if self.sent == self.length else torch.nn.functional.pad(sent, (0, self.length - self.sent), value=value)
 
 
+def _joined(pieces: list[torch.Tensor]) -> torch.Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+
+
 def _energy(values: torch.Tensor) -> torch.Tensor:
     """Sum of squares a row, float64 [B]."""
     return torch.linalg.vector_norm(values.detach(), dim=1).to(torch.float64).square()
 
 
-def _check_power(sent: torch.Tensor, feasible: torch.Tensor) -> None:
-    count, energy = sent.shape[1], _energy(sent)
+def _check_power(energy: torch.Tensor, count: int, feasible: torch.Tensor) -> None:
     over = feasible & ~(energy <= count * (1.0 + POWER_TOLERANCE))  # so that NaN is caught as well
     if bool(over.any()):
         row = int(over.nonzero()[0])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import lazy_loader as lazy
 
 from channels.base import Channel, Fading
+from channels.flat import FlatChannel
 from semcom.errors import ScenarioError, allowed
 from semcom.link import draws
 from semcom.rng import Streams
@@ -49,13 +50,16 @@ class Air:
         distinct = self._streams if self._unique is None else self._streams.select(list(first.values()))
         noise, h = draws.noise(distinct, n), draws.fading(channel, distinct, n)
         self._noise = torch.view_as_complex(noise.reshape(len(first), n, 2)).to(device)
-        self._flat = bool((h == 1).all())
-        self._h = h.to(device)
+        if n and bool((h == h[:, :1]).all()):
+            h = h[:, :1]  # one gain for all uses: kept once
+        self._h, self._is_unity = h.to(device), bool((h == 1).all())
         snr = torch.tensor([10.0 ** (c.snr_db / 10.0) for c in conditions], dtype=torch.float64)
         #: average SNR of each row, a ratio, float64 [B, 1]
         self.snr = snr.to(device)[:, None]
         #: noise standard deviation per complex symbol, float32 [B, 1]: sigma^2 = 1 / SNR
         self.sigma = (1.0 / snr).sqrt().to(torch.float32).to(device)[:, None]
+        #: whether the channel does nothing but y = h x + n
+        self._is_flat = getattr(type(channel), "apply", None) is FlatChannel.apply
         self._channel, self._n, self._next = channel, n, 0
 
     @property
@@ -74,14 +78,18 @@ class Air:
         """One row a message from one row a (image, repeat)."""
         return distinct if self._unique is None else distinct.index_select(0, self._unique)
 
+    def _gain(self, uses: slice) -> torch.Tensor:
+        """h complex64, one row a (image, repeat), [U, m], or [U, 1] where it is the same for all uses."""
+        return self._h if self._h.shape[1] == 1 else self._h[:, uses]
+
     def skip(self, count: int) -> None:
         """Leave the next ``count`` uses silent."""
         self._take(count)
 
     def gains(self, count: int) -> torch.Tensor:
         """|h|^2 float32 [B, count] of the next ``count`` uses, which are thereby taken."""
-        h = self._h[:, self._take(count)]
-        return self._rows(h.real.square() + h.imag.square())
+        h = self._gain(self._take(count))
+        return self._rows(h.real.square() + h.imag.square()).expand(-1, count)
 
     def uniform(self, name: str) -> torch.Tensor:
         """A uniform draw in [0, 1) a row, float64 [B], from the stream ``name``; equal for every SNR."""
@@ -95,16 +103,23 @@ class Air:
         standard deviation sigma / (sqrt(p) |h|). Where h is zero the symbol is 0 and the deviation inf.
         """
         uses = self._take(x.shape[1])
-        h, amplitude = self._h[:, uses], math.sqrt(power)
-        # a new tensor in both branches, so that it can be scaled in place
-        noise = self._noise[:, uses].clone() if self._unique is None else self._rows(self._noise[:, uses])
-        torch.view_as_real(noise).mul_((self.sigma / math.sqrt(2.0))[..., None])
-        y = self._channel.apply(x if power == 1.0 else amplitude * x, Fading(self._rows(h)), noise)
-        if self._flat:
-            return Observation(y if power == 1.0 else y / amplitude, (self.sigma / amplitude).expand(y.shape))
+        h, noise, sigma = self._gain(uses), self._noise[:, uses], self.sigma / math.sqrt(power)
         square = h.real.square() + h.imag.square()
-        inverse = torch.where(square > 0, h.conj() / square, 0.0)  # per draw, not per row: SNRs share it
-        return Observation(y * self._rows(inverse / amplitude), self.sigma * self._rows(square.rsqrt() / amplitude))
+        inverse = torch.where(square > 0, h.conj() / square, 0.0)
+        noise_std = (sigma * self._rows(square.rsqrt())).expand(x.shape)
+        if self._is_flat:
+            # y / h = x + n / h: the noise is equalised once a draw, and scaled for each SNR
+            symbols = self._scaled(noise if self._is_unity else noise * inverse, sigma).add_(x)
+            return Observation(symbols if bool((square > 0).all()) else symbols * self._rows(square > 0), noise_std)
+        h = self._rows(h.expand(noise.shape))
+        y = self._channel.apply(math.sqrt(power) * x, Fading(h), self._scaled(noise, self.sigma))
+        return Observation(y * self._rows(inverse) / math.sqrt(power), noise_std)
+
+    def _scaled(self, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Noise of variance sigma^2 a row from noise of unit variance a real dimension and (image, repeat)."""
+        rows = noise.clone() if self._unique is None else self._rows(noise)
+        torch.view_as_real(rows).mul_((sigma / math.sqrt(2.0))[..., None])  # in place: this is the inner loop
+        return rows
 
 
 class Link(ABC):
