@@ -62,7 +62,7 @@ def panel(
                     _cross_out(place, original.shape[:2], lost)
                 _texts(place, heads[c + 1] if r == 0 else "", captions.get(key, ""))
                 if c == 0:
-                    place.set_ylabel(row, rotation=90, labelpad=3.0, fontsize=style.SIZE, fontfamily=style.FONT)
+                    place.set_ylabel(row, rotation=90, labelpad=3.0, **style.TEXT)
     return fig
 
 
@@ -137,6 +137,6 @@ def _cross_out(place: Axes, size: tuple[int, int], text: str) -> None:
 
 def _texts(place: Axes, head: str, caption: str) -> None:
     if head:
-        place.set_title(head, fontsize=style.SIZE, fontfamily=style.FONT, pad=2.5, linespacing=0.95)
+        place.set_title(head, **style.TEXT, pad=2.5, linespacing=0.95)
     if caption:
         place.set_xlabel(caption, fontsize=CAPTION, fontfamily=style.FONT, labelpad=1.5)

@@ -45,6 +45,9 @@ STYLE = {
     "axes.facecolor": "white",
 }
 
+#: for texts that are made, or were made by others, outside this style
+TEXT = {"fontsize": SIZE, "fontfamily": FONT, "math_fontfamily": "stix"}
+
 # Lightness (CIE L*) 26, 61, 43, 76, 6, 50, 33, 69: at least 7 apart in grey. CIE76 distances are at least 24 for
 # normal vision and for simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira, Fernandes 2009).
 PALETTE = ("#7a1119", "#009af1", "#007263", "#fcac11", "#280329", "#c65334", "#544486", "#ca9bbd")

@@ -7,8 +7,9 @@ from synthetic import MEMBERS, ORDER, REFERENCES, SNR, table
 
 from semcom.errors import ScenarioError, StoreError
 from semcom.figures import style
-from semcom.figures.curves import curve_grid, curves, interval_note, is_rate
+from semcom.figures.curves import curve_grid, curves
 from semcom.figures.labels import axis_label, metric_label
+from semcom.figures.points import interval_note, is_rate
 
 POINTS = table()
 SYSTEMS = [name for name in ORDER if name not in MEMBERS + REFERENCES]
@@ -234,6 +235,17 @@ def test_a_grid_is_faceted_by_another_swept_field():
     assert [ax.get_title() for ax in fig.axes] == ["Rician $K$ = −3 dB", "Rician $K$ = 6 dB", "", ""]
     assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
     np.testing.assert_array_equal(lines(fig.axes[1])["SoftCast"].get_ydata(), given("psnr", "SoftCast"))
+
+
+def test_facets_share_their_scale_and_looks_even_where_a_system_is_missing():
+    points = gridded()
+    best = (points["channel.k_db"] == 6) & (points["metric"] == "bler")
+    points.loc[best, ["mean", "low", "high"]] /= 100
+    points = points[(points["channel.k_db"] == 6) | (points["system"] != "JPEG 2000 + LDPC")]
+    left, right = curve_grid(points, ["bler"], facet="channel.k_db", systems=ORDER).axes
+    assert left.get_ylim() == right.get_ylim() and left.get_ylim()[0] < 1e-5
+    for name in ("AVIF + LDPC", "WebP + LDPC"):
+        assert lines(left)[name].get_color() == lines(right)[name].get_color() == lines(curves(POINTS, "bler"))[name].get_color()
 
 
 @pytest.mark.parametrize(
