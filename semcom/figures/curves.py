@@ -82,40 +82,48 @@ def curve_grid(
 ) -> Figure:
     """Small multiples with one legend, two IEEE columns wide.
 
-    A panel for each of ``metrics``, up to three in a row; with ``facet``, another swept field, a row a metric and a
-    column a value of the field, on equal scales. The rest is as in `curves`.
+    A panel for each of ``metrics``, up to three in a row; with ``facet``, another swept field, a panel for each of its
+    values, on equal scales, and a row for each metric where there are several. The rest is as in `curves`.
     """
     import pandas as pd
 
     if not metrics:
         raise ScenarioError("a grid of curves was given no metric; name at least one")
     tables = {metric: select(points, metric, axis, fill) for metric in metrics}
-    values = _values(points, facet) if facet else []
+    values = _values(points, facet) if facet else [None]
     shown = pd.concat(tables.values())
     looks, scale, said = _looks(points, systems), Scale.of(shown, axis), interval_note(shown)
     handles, names = entries_of(looks, shown, labels)
-    columns = len(values) if facet else min(3, len(metrics))
-    rows = len(metrics) if facet else math.ceil(len(metrics) / columns)
+    panels = [(metric, value) for metric in metrics for value in values]
+    matrix = facet is not None and len(metrics) > 1
+    columns = len(values) if matrix else _balanced(len(panels), 4 if facet else 3)
+    rows = math.ceil(len(panels) / columns)
     lines = math.ceil(len(names) / legend_columns(names, width)) + bool(said)
-    fig = style.figure(width, rows * min(2.1, 0.8 * width / columns) + 0.16 * lines + 0.1)
+    fig = style.figure(width, rows * (min(2.1, 0.8 * width / columns) + 0.15 * bool(facet)) + 0.16 * lines + 0.1)
     with style.context():
-        grid = fig.subplots(rows, columns, squeeze=False, sharey="row" if facet else False)
-        for number, place in enumerate(grid.flat):
-            row, column = divmod(number, columns)
-            metric = metrics[row] if facet else metrics[number] if number < len(metrics) else None
-            if metric is None:
-                place.remove()
-                continue
-            whole = tables[metric]
-            table = whole[whole[facet] == values[column]] if facet else whole
+        grid = fig.subplots(rows, columns, squeeze=False, sharey=("row" if matrix else True) if facet else False)
+        for place in grid.flat[len(panels) :]:
+            place.remove()
+        for number, ((metric, value), place) in enumerate(zip(panels, grid.flat, strict=False)):
+            table = tables[metric] if facet is None else tables[metric][tables[metric][facet] == value]
             one_value_a_point(table, axis)
-            draw(place, table, axis, looks, scale, limits_from=whole)
-            last, first = not facet or row == rows - 1, not facet or column == 0
-            dress(place, scale, axis_label(axis, labels) if last else "", metric_label(metric, labels) if first else "")
-            if facet and row == 0:
-                place.set_title(facet_title(facet, values[column], labels), **style.TEXT)
+            draw(place, table, axis, looks, scale, limits_from=tables[metric])
+            across = axis_label(axis, labels) if not facet or number + columns >= len(panels) else ""
+            up = metric_label(metric, labels) if not facet or number % columns == 0 else ""
+            dress(place, scale, across, up)
+            if facet and (number < columns or not matrix):
+                place.set_title(facet_title(facet, value, labels), **style.TEXT)
         add_legend(fig, handles, names, width, said, "outside lower center")
     return fig
+
+
+def _balanced(panels: int, most: int) -> int:
+    """Columns, at most ``most``, that leave the last row as full as can be.
+
+    >>> [_balanced(panels, 3) for panels in (1, 2, 3, 4, 5)]
+    [1, 2, 3, 2, 3]
+    """
+    return math.ceil(panels / math.ceil(panels / most))
 
 
 def _looks(points: pd.DataFrame, systems: Sequence[str] | None) -> dict[str, Look]:

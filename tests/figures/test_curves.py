@@ -237,6 +237,22 @@ def test_a_grid_is_faceted_by_another_swept_field():
     np.testing.assert_array_equal(lines(fig.axes[1])["SoftCast"].get_ydata(), given("psnr", "SoftCast"))
 
 
+@pytest.mark.parametrize(("values", "rows", "columns"), [(2, 1, 2), (4, 1, 4), (6, 2, 3)])
+def test_many_facets_of_one_metric_wrap(values, rows, columns):
+    points = pd.concat([POINTS.assign(**{"channel.k_db": k}) for k in range(values)])
+    fig = curve_grid(points, ["psnr"], facet="channel.k_db")
+    grid = fig.axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == (rows, columns)
+    assert [bool(ax.get_xlabel()) for ax in fig.axes] == [n + columns >= values for n in range(values)]
+    assert [ax.get_title() for ax in fig.axes] == [f"Rician $K$ = {k} dB" for k in range(values)]
+
+
+def test_four_metrics_make_two_rows_of_two():
+    points = pd.concat([POINTS, POINTS[POINTS["metric"] == "psnr"].assign(metric="ssim")])
+    grid = curve_grid(points, [*METRICS, "ssim"]).axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == (2, 2)
+
+
 def test_facets_share_their_scale_and_looks_even_where_a_system_is_missing():
     points = gridded()
     best = (points["channel.k_db"] == 6) & (points["metric"] == "bler")
