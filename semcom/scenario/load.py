@@ -270,7 +270,7 @@ class _Checker:
             if keys[: len(written)] == written:
                 value = where[0][axis]
                 index = (self.axes[axis].index(value),) if isinstance(self._written(axis), list) else ()
-                if len(where) < count // len(self.axes[axis]):
+                if sum(values[axis] == value for values in where) < count // len(self.axes[axis]):
                     sentence += _at({other: item for other, item in where[0].items() if other != axis})
                 return Problem(("sweep", axis, *index, *keys[len(written) :]), sentence)
         if where[0] and len(where) < count:

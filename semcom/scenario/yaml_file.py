@@ -21,7 +21,7 @@ from semcom.errors import ScenarioError
 Keys = tuple[str | int, ...]
 
 #: more values than this are an accident (aliases of aliases), not a scenario
-MOST_VALUES = 1_000_000
+MOST_VALUES = 200_000
 
 _TAG = "tag:yaml.org,2002:"
 _CORE = {  # the core schema of YAML 1.2.2, section 10.3.2
@@ -50,7 +50,8 @@ class Dumper(yaml.SafeDumper):
 for _type, _pattern in _CORE.items():
     _Loader.add_implicit_resolver(_TAG + _type, _pattern, None)
     Dumper.add_implicit_resolver(_TAG + _type, _pattern, None)
-_Loader.add_implicit_resolver(_TAG + "merge", re.compile(r"^(?:<<)$"), ["<"])
+for _class in (_Loader, Dumper):
+    _class.add_implicit_resolver(_TAG + "merge", re.compile(r"^(?:<<)$"), ["<"])
 
 
 @dataclass(frozen=True)
