@@ -14,14 +14,14 @@ from pydantic import BaseModel, ValidationError
 from semcom import registry
 from semcom.errors import ScenarioError, allowed
 from semcom.scenario import overrides as beside
-from semcom.scenario.axes import MOST_POINTS, Grid, repeated
-from semcom.scenario.components import find, parse, unfold
+from semcom.scenario.axis_reader import AxisReader
+from semcom.scenario.components import parse, unfold
 from semcom.scenario.paths import order, split
-from semcom.scenario.scenario import Scenario, Section, axes_of, decibels, ratio, resolve, text_of
+from semcom.scenario.scenario import Scenario, Section, axes_of, ratio, resolve, text_of
 from semcom.scenario.schema import Curves, Figures, Panel, ScenarioFile
 from semcom.scenario.sentences import given, problems
 from semcom.scenario.systems import ROLES, SystemSpec
-from semcom.scenario.yaml_file import Document, Keys, Problem, dotted, read_file
+from semcom.scenario.yaml_file import Document, Keys, Problem, read_file
 
 #: rates that tables compute from the counts of a link, beside the columns of the metrics
 RATES = ("ber_raw", "ber", "bler", "fer", "failure_rate")
@@ -81,7 +81,9 @@ class _Checker:
         systems = {key: _entry(entry) for key, entry in file.systems.items() if entry is not None}
         self.data = {key: unfold(getattr(file, key)) if key in ("source", "channel") else getattr(file, key) for key in _SINGLE}
         self.data = {key: item for key, item in self.data.items() if item is not None} | {"systems": systems}
-        self._read_axes(file.sweep)
+        reader = AxisReader(self.data, self.document.data.get("sweep"), self.allow_plugins)
+        self.axes = reader.read(file.sweep)
+        self.problems += reader.problems
         self._require(systems, file)
         self._resolve()
         metrics = self._metrics(file.metrics)
@@ -89,7 +91,7 @@ class _Checker:
         self._name(file.name or name, given_in_file=file.name is not None)
         if self.problems:
             return None
-        plain = self._canonical(file, file.name or name, figures)
+        plain = self._canonical(file, file.name or name)
         return Scenario(
             plain["name"], file.seed, file.repeats, tuple(metrics), self.axes, figures, file.execution, plain,
             self.allow_plugins, self.document,
@@ -126,108 +128,6 @@ class _Checker:
             self.problems.append(Problem((), "there is no system; name at least one, with transmit, link and receive"))
         if not file.metrics and "metrics" not in self._broken:
             self.problems.append(Problem((), f"there is no metric; list at least one; {allowed('', registry.kinds('metric'))}"))
-
-    # axes
-
-    def _read_axes(self, sweep: Mapping[str, Any]) -> None:
-        read: dict[str, tuple[Any, ...]] = {}
-        for axis, written in sweep.items():
-            if written is not None and self._is_axis(axis) and not self._is_given(axis):
-                values = self._values(axis, written)
-                if values is not None:
-                    read[axis] = values
-        if (points := prod(map(len, read.values()))) > MOST_POINTS:
-            sizes = " x ".join(str(len(values)) for values in read.values())
-            self.problems.append(Problem(("sweep",), f"the grid has {sizes} = {points} points; allowed: at most {MOST_POINTS}"))
-            read = {axis: values[:1] for axis, values in read.items()}
-        self.axes = {axis: read[axis] for axis in sorted(read, key=lambda axis: axis == "snr_db")}
-
-    def _is_axis(self, axis: str) -> bool:
-        places = list(self._places())
-        for keys, role in places:
-            path = dotted(keys)
-            if axis == path or (role is None and axis.startswith(f"{path}.")):
-                return axis == path or self._no_axis(axis, ())
-            if axis.startswith(f"{path}."):
-                fields = self._fields(keys, role)
-                inner = axis[len(path) + 1 :]
-                if fields is None or inner == "kind" or any(inner == name or inner.startswith(f"{name}.") for name in fields):
-                    return True
-                return self._no_axis(axis, [f"{path}.{name}" for name in sorted(fields)])
-        return self._no_axis(axis, ())
-
-    def _no_axis(self, axis: str, fields: Sequence[str]) -> bool:
-        """Says that there is no such axis; what is near is looked for everywhere, what is allowed is shown where it went wrong."""
-        everything = [dotted(keys) for keys, _ in self._places()]
-        everything += [f"{dotted(keys)}.{name}" for keys, role in self._places() if role for name in self._fields(keys, role) or ()]
-        ends = [path for path in everything if path.endswith(f".{axis}")]
-        hint = allowed(axis, everything).partition("; did you mean ")[2]
-        near = f"; did you mean '{ends[0]}'?" if ends else f"; did you mean {hint}" if hint else ""
-        shown = ", ".join(fields or [dotted(keys) for keys, _ in self._places()])
-        self.problems.append(Problem(("sweep", axis), f"there is no '{axis}' to sweep; allowed: {shown}{'' if fields else ' and their fields'}{near}"))
-        return False
-
-    def _places(self) -> Iterator[tuple[Keys, str | None]]:
-        """What can be swept: places, and the role of the component that stands there."""
-        yield from ((("snr_db",), None), (("bandwidth_ratio",), None), (("source",), "source"), (("channel",), "channel"))
-        yield from ((("systems", name, role), role) for name in self.data["systems"] for role in ROLES)
-
-    def _fields(self, keys: Keys, role: str) -> set[str] | None:
-        """Fields of all kinds that may stand at a place; None where a kind is wrong, which is said elsewhere."""
-        value = self.data
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        candidates = [unfold(value)] if value is not None else []
-        sweep = self.document.data.get("sweep")
-        sweep = sweep if isinstance(sweep, Mapping) else {}
-        candidates += [unfold(item) for item in _listed(sweep.get(dotted(keys)))]
-        candidates += [{"kind": item} for item in _listed(sweep.get(f"{dotted(keys)}.kind"))]
-        classes = [find(role, candidate, keys, self.allow_plugins) for candidate in candidates]
-        if not classes or any(isinstance(found, Problem) for found in classes):
-            return None
-        return {name for found in classes for name in found.model_fields}
-
-    def _is_given(self, axis: str) -> bool:
-        value: Any = self.data
-        for key in split(self.data, axis):
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is None:
-            return False
-        tuned = value == "auto" or (isinstance(value, Mapping) and "best_of" in value)
-        what = "is tuned there and cannot be swept as well" if tuned else f"is given there ({given(value)}) and swept here"
-        self.problems.append(Problem(("sweep", axis), f"'{axis}' {what}; keep one of the two"))
-        return True
-
-    def _values(self, axis: str, written: Any) -> tuple[Any, ...] | None:
-        at: Keys = ("sweep", axis)
-        before = len(self.problems)
-        if isinstance(written, Grid):
-            try:
-                convert = ratio_text if axis == "bandwidth_ratio" else written.convert()
-                written = [convert(value) for value in written.values()]
-            except ValueError as error:
-                self.problems.append(Problem(at, str(error)))
-                return None
-        if not written:
-            self.problems.append(Problem(at, "the list is empty; give at least one value"))
-            return None
-        keys = split(self.data, axis)
-        component = any(keys == place and role for place, role in self._places())
-        values = [self._value(keys, value, (*at, index), component) for index, value in enumerate(written)]
-        if (twice := repeated(values)) is not None:
-            self.problems.append(Problem(at, f"{given(text_of(twice))} is listed twice"))
-        return tuple(values) if len(self.problems) == before else None
-
-    def _value(self, keys: Keys, value: Any, at: Keys, component: bool) -> Any:
-        if isinstance(value, Mapping) and "best_of" in value:
-            self.problems.append(Problem(at, "a value of a sweep cannot be tuned as well; give one value"))
-        if keys in (("snr_db",), ("bandwidth_ratio",)):
-            read = decibels(value, at) if keys == ("snr_db",) else ratio(value, at)
-            self.problems += read if isinstance(read, list) else []
-            return value if isinstance(read, list) else read
-        if value is None:
-            self.problems.append(Problem(at, "nothing was given; expected a value"))
-        return unfold(value) if component else value
 
     # sections
 
@@ -324,7 +224,7 @@ class _Checker:
 
     # the canonical form
 
-    def _canonical(self, file: ScenarioFile, name: str, figures: Figures) -> dict[str, Any]:
+    def _canonical(self, file: ScenarioFile, name: str) -> dict[str, Any]:
         fixed = {key: _short(self.data[key]) for key in _SINGLE if key in self.data}
         if "bandwidth_ratio" in fixed:
             fixed["bandwidth_ratio"] = str(ratio(fixed["bandwidth_ratio"], ()))
@@ -335,9 +235,9 @@ class _Checker:
         plain = {
             "name": name, "seed": file.seed, **fixed, "sweep": sweep, "systems": systems,
             "metrics": [_short(unfold(metric)) for metric in file.metrics], "repeats": file.repeats,
-            "figures": figures.model_dump(mode="json"), "execution": file.execution.model_dump(mode="json"),
+            "figures": file.figures.model_dump(mode="json", exclude_defaults=True), "execution": file.execution.model_dump(mode="json"),
         }  # fmt: skip
-        return plain if sweep else {key: item for key, item in plain.items() if key != "sweep"}
+        return {key: item for key, item in plain.items() if item or key not in ("sweep", "figures")}
 
 
 def columns(metric: BaseModel) -> tuple[str, ...]:
@@ -347,10 +247,6 @@ def columns(metric: BaseModel) -> tuple[str, ...]:
 
 def _at(values: Mapping[str, Any]) -> str:
     return f" (at {', '.join(f'{axis} = {text_of(value)}' for axis, value in values.items())})"
-
-
-def ratio_text(value) -> str:
-    return str(value)
 
 
 def _entry(entry: BaseModel) -> dict[str, Any]:
@@ -363,10 +259,6 @@ def _entry(entry: BaseModel) -> dict[str, Any]:
 def _short(value: Any) -> Any:
     """A component that is nothing but its kind is written as its name."""
     return value["kind"] if isinstance(value, Mapping) and list(value) == ["kind"] else value
-
-
-def _listed(written: Any) -> list[Any]:
-    return [value for value in written if value is not None] if isinstance(written, list) else []
 
 
 def _without_nothing(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from semcom.errors import ScenarioError
 Keys = tuple[str | int, ...]
 
 #: more values than this are an accident (aliases of aliases), not a scenario
-MOST_VALUES = 200_000
+MOST_VALUES = 50_000
 
 _TAG = "tag:yaml.org,2002:"
 _CORE = {  # the core schema of YAML 1.2.2, section 10.3.2

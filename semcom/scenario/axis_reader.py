@@ -1,0 +1,129 @@
+"""The axes of a sweep: whether there is such a field, and its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from typing import Any
+
+from semcom.errors import allowed
+from semcom.scenario.axes import MOST_POINTS, Grid, repeated
+from semcom.scenario.components import find, unfold
+from semcom.scenario.paths import split
+from semcom.scenario.scenario import decibels, ratio, text_of
+from semcom.scenario.sentences import given
+from semcom.scenario.systems import ROLES
+from semcom.scenario.yaml_file import Keys, Problem, dotted
+
+
+class AxisReader:
+    """Reads the section ``sweep`` against the scenario's other ``data``; ``written`` is the section as it stands in the file."""
+
+    def __init__(self, data: Mapping[str, Any], written: Any, allow_plugins: bool):
+        self.data, self.allow_plugins = data, allow_plugins
+        self.written = written if isinstance(written, Mapping) else {}
+        self.problems: list[Problem] = []
+
+    def read(self, sweep: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+        """The values of each axis that is right; ``problems`` says what is wrong with the others."""
+        read: dict[str, tuple[Any, ...]] = {}
+        for axis, written in sweep.items():
+            if written is not None and self._is_axis(axis) and not self._is_given(axis):
+                values = self._values(axis, written)
+                if values is not None:
+                    read[axis] = values
+        if (points := prod(map(len, read.values()))) > MOST_POINTS:
+            sizes = " x ".join(str(len(values)) for values in read.values())
+            self.problems.append(Problem(("sweep",), f"the grid has {sizes} = {points} points; allowed: at most {MOST_POINTS}"))
+            read = {axis: values[:1] for axis, values in read.items()}
+        return {axis: read[axis] for axis in sorted(read, key=lambda axis: axis == "snr_db")}
+
+    def _is_axis(self, axis: str) -> bool:
+        places = list(self._places())
+        for keys, role in places:
+            path = dotted(keys)
+            if axis == path or (role is None and axis.startswith(f"{path}.")):
+                return axis == path or self._no_axis(axis, ())
+            if axis.startswith(f"{path}."):
+                fields = self._fields(keys, role)
+                inner = axis[len(path) + 1 :]
+                if fields is None or inner == "kind" or any(inner == name or inner.startswith(f"{name}.") for name in fields):
+                    return True
+                return self._no_axis(axis, [f"{path}.{name}" for name in sorted(fields)])
+        return self._no_axis(axis, ())
+
+    def _no_axis(self, axis: str, fields: Sequence[str]) -> bool:
+        """Says that there is no such axis; what is near is looked for everywhere, what is allowed is shown where it went wrong."""
+        everything = [dotted(keys) for keys, _ in self._places()]
+        everything += [f"{dotted(keys)}.{name}" for keys, role in self._places() if role for name in self._fields(keys, role) or ()]
+        ends = [path for path in everything if path.endswith(f".{axis}")]
+        hint = allowed(axis, everything).partition("; did you mean ")[2]
+        near = f"; did you mean '{ends[0]}'?" if ends else f"; did you mean {hint}" if hint else ""
+        shown = ", ".join(fields or [dotted(keys) for keys, _ in self._places()])
+        self.problems.append(Problem(("sweep", axis), f"there is no '{axis}' to sweep; allowed: {shown}{'' if fields else ' and their fields'}{near}"))
+        return False
+
+    def _places(self) -> Iterator[tuple[Keys, str | None]]:
+        """What can be swept: places, and the role of the component that stands there."""
+        yield from ((("snr_db",), None), (("bandwidth_ratio",), None), (("source",), "source"), (("channel",), "channel"))
+        yield from ((("systems", name, role), role) for name in self.data["systems"] for role in ROLES)
+
+    def _fields(self, keys: Keys, role: str) -> set[str] | None:
+        """Fields of all kinds that may stand at a place; None where a kind is wrong, which is said elsewhere."""
+        value = self.data
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        candidates = [unfold(value)] if value is not None else []
+        sweep = self.written
+        candidates += [unfold(item) for item in _listed(sweep.get(dotted(keys)))]
+        candidates += [{"kind": item} for item in _listed(sweep.get(f"{dotted(keys)}.kind"))]
+        classes = [find(role, candidate, keys, self.allow_plugins) for candidate in candidates]
+        if not classes or any(isinstance(found, Problem) for found in classes):
+            return None
+        return {name for found in classes for name in found.model_fields}
+
+    def _is_given(self, axis: str) -> bool:
+        value: Any = self.data
+        for key in split(self.data, axis):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None:
+            return False
+        tuned = value == "auto" or (isinstance(value, Mapping) and "best_of" in value)
+        what = "is tuned there and cannot be swept as well" if tuned else f"is given there ({given(value)}) and swept here"
+        self.problems.append(Problem(("sweep", axis), f"'{axis}' {what}; keep one of the two"))
+        return True
+
+    def _values(self, axis: str, written: Any) -> tuple[Any, ...] | None:
+        at: Keys = ("sweep", axis)
+        before = len(self.problems)
+        if isinstance(written, Grid):
+            try:
+                convert = str if axis == "bandwidth_ratio" else written.convert()
+                written = [convert(value) for value in written.values()]
+            except ValueError as error:
+                self.problems.append(Problem(at, str(error)))
+                return None
+        if not written:
+            self.problems.append(Problem(at, "the list is empty; give at least one value"))
+            return None
+        keys = split(self.data, axis)
+        component = any(keys == place and role for place, role in self._places())
+        values = [self._value(keys, value, (*at, index), component) for index, value in enumerate(written)]
+        if (twice := repeated(values)) is not None:
+            self.problems.append(Problem(at, f"{given(text_of(twice))} is listed twice"))
+        return tuple(values) if len(self.problems) == before else None
+
+    def _value(self, keys: Keys, value: Any, at: Keys, component: bool) -> Any:
+        if isinstance(value, Mapping) and "best_of" in value:
+            self.problems.append(Problem(at, "a value of a sweep cannot be tuned as well; give one value"))
+        if keys in (("snr_db",), ("bandwidth_ratio",)):
+            read = decibels(value, at) if keys == ("snr_db",) else ratio(value, at)
+            self.problems += read if isinstance(read, list) else []
+            return value if isinstance(read, list) else read
+        if value is None:
+            self.problems.append(Problem(at, "nothing was given; expected a value"))
+        return unfold(value) if component else value
+
+
+def _listed(written: Any) -> list[Any]:
+    return [value for value in written if value is not None] if isinstance(written, list) else []
