@@ -18,7 +18,7 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
     """One table a metric (and a value of every other axis): systems by SNR, mean and half-width of the interval."""
     from rich.console import Console
 
-    console = Console(width=110, soft_wrap=False, highlight=False)
+    console = Console(width=110, highlight=False, markup=False)
     others = [axis for axis in plan["axes"] if axis != "snr_db"]
     groups = points[points["metric"].isin(plan["metrics"])].groupby([*others, "metric"], sort=False)
     for key, group in groups:
@@ -26,12 +26,14 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
         console.print(_table(group, dict(zip([*others, "metric"], key, strict=True))))
     for metric, reason in plan["absent"].items():
         console.print(f"{metric}: absent. {reason}")
-    for note in dict.fromkeys(filter(None, points["note"])):
+    shown = points[points["metric"].isin(plan["metrics"])]
+    for note in dict.fromkeys(part for note in shown["note"] if note for part in note.split("; ")):
         console.print(f"note: {note}")
 
 
 def _table(group: pd.DataFrame, key: dict[str, Any]):
     from rich.table import Table
+    from rich.text import Text
 
     from semcom.metrics.base import quantity
 
@@ -40,7 +42,7 @@ def _table(group: pd.DataFrame, key: dict[str, Any]):
     first = group.iloc[0]
     title = f"{quantity(key['metric']).label}{' at ' + where if where else ''}; k = {uses} channel uses; "
     title += f"n = {int(first['n_images'])} images, {int(first['n_clusters'])} clusters, {int(first['n_repeats'])} repeats"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("SNR [dB]")
     snrs = spread(sorted(group["snr_db"].unique()), COLUMNS)
     for snr_db in snrs:
@@ -48,14 +50,10 @@ def _table(group: pd.DataFrame, key: dict[str, Any]):
     for (system, fill), curve in group.groupby(["system", "fill"], sort=False):
         by_snr = {row["snr_db"]: row for _, row in curve.iterrows()}
         name = system if fill == "grey" else f"  {system}, lost ones shown as prior"
-        if first_role(curve) == "member":
+        if curve["role"].iloc[0] == "member":
             name = f"  {name}"
         table.add_row(name, *(_cell(by_snr.get(snr_db)) for snr_db in snrs))
     return table
-
-
-def first_role(curve: pd.DataFrame) -> str:
-    return curve["role"].iloc[0]
 
 
 def _cell(row) -> str:

@@ -47,7 +47,7 @@ class Layout:
 
     @property
     def plan(self) -> Path:
-        return self.root / "plan.parquet"
+        return self.root / "plan.json"
 
     @property
     def rows(self) -> Path:
