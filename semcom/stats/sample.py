@@ -33,9 +33,9 @@ class Sample:
         Raises: ValueError for unequal lengths, values that are not finite, a repeat that is there twice,
         or an image in two clusters.
         """
-        values, images = np.asarray(list(values), dtype=np.float64), np.asarray(list(images), dtype=str)
-        clusters = images if clusters is None else np.asarray(list(clusters), dtype=str)
-        repeats = np.zeros(len(values), dtype=np.int64) if repeats is None else np.asarray(list(repeats), dtype=np.int64)
+        values, images = _array(values, np.float64), _array(images, str)
+        clusters = images if clusters is None else _array(clusters, str)
+        repeats = np.zeros(len(values), dtype=np.int64) if repeats is None else _array(repeats, np.int64)
         if not len(values) == len(images) == len(clusters) == len(repeats):
             raise ValueError(
                 f"{len(values)} values, {len(images)} images, {len(clusters)} clusters, {len(repeats)} repeats; expected one of each a row"
@@ -89,6 +89,10 @@ class Sample:
         """Sums [C] of a number a row over each cluster, in the order of the cluster names."""
         names, place = self.cluster_of_row()
         return np.bincount(place, weights=per_row, minlength=len(names))
+
+
+def _array(values: Iterable, dtype: type) -> np.ndarray:
+    return np.asarray(values if isinstance(values, np.ndarray) else list(values), dtype=dtype)
 
 
 def matched(samples: Sequence[Sample]) -> tuple[list[Sample], int]:

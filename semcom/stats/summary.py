@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from semcom.stats.intervals import Interval, mean_interval, nothing, ratio_interval
 from semcom.stats.resample import LEVEL, RESAMPLES
@@ -21,6 +24,8 @@ RATES: Mapping[str, tuple[str, str]] = {
     "fer": ("frame_failures", "frames"),
 }
 GREY, PRIOR = "grey", "prior"
+COLUMNS = ("metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
+           "failures", "failure_rate", "mean_given_success")  # fmt: skip
 
 
 def summarise(
@@ -44,89 +49,104 @@ def summarise(
 
     _check(rows, metrics, axes)
     options = dict(level=level, seed=seed, resamples=resamples)
-    failed = rows[_lost(rows)]["system"].unique()
+    sent, names = _Sent.of(rows, metrics), ["system", *axes]
+    systems = rows["system"].to_numpy()
+    failed = set(systems[sent.lost])
     points = []
-    for key, point in rows.groupby(["system", *axes], sort=True, dropna=False):
-        place = dict(zip(("system", *axes), key, strict=True))
+    for key, part in rows[names].reset_index(drop=True).groupby(names, sort=True, dropna=False):
+        place, here = dict(zip(names, key, strict=True)), sent.select(part.index.to_numpy())
         fills = (GREY, PRIOR) if place["system"] in failed else (GREY,)
-        points += [{**place, **_metric(point, metric, fill, options)} for metric in metrics for fill in fills]
-        points += [{**place, **_rate(point, rate, options)} for rate in RATES if _counted(point, rate)]
-    return pd.DataFrame(points, columns=[*("system", *axes), *COLUMNS])
+        points += [{**place, **_metric(here, metric, fill, options)} for metric in metrics for fill in fills]
+        points += [{**place, **_rate(here, rate, options)} for rate in RATES if here.counted(rate)]
+    return pd.DataFrame(points, columns=[*names, *COLUMNS])
 
 
-COLUMNS = ("metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
-           "failures", "failure_rate", "mean_given_success")  # fmt: skip
+@dataclass(frozen=True)
+class _Sent:
+    """Transmissions, column by column: arrays [n], and numbers float64 [n] by name."""
+
+    image: np.ndarray
+    cluster: np.ndarray
+    repeat: np.ndarray
+    ok: np.ndarray
+    infeasible: np.ndarray  # of which some, an image that does not fit, were measured as the failures that they are
+    impossible: np.ndarray  # a system that cannot exist here: nothing was sent and nothing was measured
+    reason: np.ndarray
+    numbers: Mapping[str, np.ndarray]
+
+    @staticmethod
+    def of(rows: pd.DataFrame, metrics: Sequence[str]) -> _Sent:
+        counts = [column for pair in RATES.values() for column in pair if column in rows]
+        measured = [column for column in rows if f"{column}@prior" in rows]
+        infeasible = (rows["status"] == "infeasible").to_numpy(bool)
+        numbers = [*counts, *metrics, *(f"{metric}@prior" for metric in metrics)]
+        return _Sent(
+            image=rows["image"].to_numpy(str),
+            cluster=rows["cluster"].to_numpy(str),
+            repeat=rows["repeat"].to_numpy(np.int64),
+            ok=rows["ok"].to_numpy(bool),
+            infeasible=infeasible,
+            impossible=infeasible & rows[measured].isna().all(axis=1).to_numpy(bool),
+            reason=(rows["reason"].fillna("") if "reason" in rows else rows["status"]).to_numpy(str),
+            numbers={name: rows[name].to_numpy(np.float64, na_value=np.nan) for name in dict.fromkeys(numbers)},
+        )
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def select(self, index: np.ndarray) -> _Sent:
+        fields = {name: value[index] for name, value in vars(self).items() if name != "numbers"}
+        return _Sent(**fields, numbers={name: value[index] for name, value in self.numbers.items()})
+
+    @property
+    def lost(self) -> np.ndarray:
+        return ~self.ok & ~self.impossible
+
+    def sample(self, name: str, rows: np.ndarray) -> Sample:
+        return Sample.of(self.numbers[name][rows], self.image[rows], self.cluster[rows], self.repeat[rows])
+
+    def counted(self, rate: str) -> bool:
+        return all(name in self.numbers for name in RATES[rate]) and bool(np.nansum(self.numbers[RATES[rate][1]]) > 0)
 
 
-def _metric(point: pd.DataFrame, metric: str, fill: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    shown = point[metric if fill == GREY else f"{metric}@prior"].astype(float)
-    there = shown.notna() & point[metric].notna()
-    kept, ok = point[there], point[there]["ok"].astype(bool)
-    interval = mean_interval(_sample(kept, shown[there]), **options) if len(kept) else nothing("")
-    success = kept[metric][ok].sort_values()  # sorted, so that the sum does not depend on the order of rows
-    return _point(point, metric, fill, interval.noting(_infeasible(point), _missing(point, there), _uneven(kept))) | {
-        "mean_given_success": float(success.mean()) if len(success) else math.nan
-    }
+def _metric(here: _Sent, metric: str, fill: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    shown = metric if fill == GREY else f"{metric}@prior"
+    there = np.isfinite(here.numbers[shown]) & np.isfinite(here.numbers[metric])
+    interval = mean_interval(here.sample(shown, there), **options) if there.any() else nothing("")
+    success = np.sort(here.numbers[metric][there & here.ok])  # sorted, so that the sum does not depend on the order of rows
+    line = _line(here, metric, fill, interval.noting(_infeasible(here), _missing(here, there), _uneven(here, there)))
+    return line | {"mean_given_success": float(success.mean()) if len(success) else math.nan}
 
 
-def _rate(point: pd.DataFrame, rate: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _rate(here: _Sent, rate: str, options: Mapping[str, Any]) -> dict[str, Any]:
     errors, trials = RATES[rate]
-    kept = point[point[errors].notna() & point[trials].notna()]
-    interval = ratio_interval(_sample(kept, kept[errors]), _sample(kept, kept[trials]), **options)
-    return _point(point, rate, GREY, interval.noting(_infeasible(point)))
+    there = np.isfinite(here.numbers[errors]) & np.isfinite(here.numbers[trials])
+    interval = ratio_interval(here.sample(errors, there), here.sample(trials, there), **options)
+    return _line(here, rate, GREY, interval.noting(_infeasible(here)))
 
 
-def _point(point: pd.DataFrame, metric: str, fill: str, interval: Interval) -> dict[str, Any]:
-    tried = point[~_impossible(point)]
-    failures = int(_lost(point).sum())
-    return {
-        "metric": metric,
-        "fill": fill,
-        **vars(interval),
-        "failures": failures,
-        "failure_rate": failures / len(tried) if len(tried) else math.nan,
-        "mean_given_success": math.nan,
-    }
+def _line(here: _Sent, metric: str, fill: str, interval: Interval) -> dict[str, Any]:
+    tried, failures = len(here) - int(here.impossible.sum()), int(here.lost.sum())
+    rate = failures / tried if tried else math.nan
+    known = {"metric": metric, "fill": fill, "failures": failures, "failure_rate": rate, "mean_given_success": math.nan}
+    return {**vars(interval), **known}
 
 
-def _sample(kept: pd.DataFrame, values: pd.Series) -> Sample:
-    return Sample.of(values, kept["image"], kept["cluster"], kept["repeat"])
-
-
-def _impossible(rows: pd.DataFrame) -> pd.Series:
-    """Rows of a system that cannot exist at their point: nothing was sent and nothing was measured.
-
-    Where only this image does not fit, it was measured as the failure that it is.
-    """
-    twins = [column for column in rows.columns if f"{column}@prior" in rows.columns]
-    return (rows["status"] == "infeasible") & rows[twins].isna().all(axis=1)
-
-
-def _lost(rows: pd.DataFrame) -> pd.Series:
-    return ~rows["ok"].astype(bool) & ~_impossible(rows)
-
-
-def _counted(point: pd.DataFrame, rate: str) -> bool:
-    errors, trials = RATES[rate]
-    return errors in point and trials in point and float(point[trials].fillna(0).sum()) > 0
-
-
-def _infeasible(point: pd.DataFrame) -> str:
-    infeasible = point[point["status"] == "infeasible"]
-    if infeasible.empty:
+def _infeasible(here: _Sent) -> str:
+    if not here.infeasible.any():
         return ""
-    reasons = sorted({str(reason) for reason in infeasible["reason"].dropna() if str(reason)}) if "reason" in point else []
-    share = "" if len(infeasible) == len(point) else f" in {len(infeasible)} of {len(point)} transmissions"
+    reasons = sorted(set(here.reason[here.infeasible]) - {"", "infeasible"})
+    share = "" if here.infeasible.all() else f" in {here.infeasible.sum()} of {len(here)} transmissions"
     return f"infeasible{share}" + (f": {reasons[0]}" if reasons else "")
 
 
-def _missing(point: pd.DataFrame, there: pd.Series) -> str:
-    missing = int((~there & ~_impossible(point)).sum())
-    return f"{missing} of {len(point)} values missing" if missing else ""
+def _missing(here: _Sent, there: np.ndarray) -> str:
+    missing = int((~there & ~here.impossible).sum())
+    return f"{missing} of {len(here)} values missing" if missing else ""
 
 
-def _uneven(kept: pd.DataFrame) -> str:
-    sent = kept.groupby("image").size()
+def _uneven(here: _Sent, there: np.ndarray) -> str:
+    sent = np.unique(here.image[there], return_counts=True)[1]
     return f"{sent.min()} to {sent.max()} repeats an image" if len(sent) and sent.min() != sent.max() else ""
 
 
