@@ -11,7 +11,7 @@ from semcom.figures import style
 from semcom.figures.axis import Scale, dress, facet_title
 from semcom.figures.draw import draw
 from semcom.figures.labels import axis_label, metric_label
-from semcom.figures.legend import add_legend, entries_of, legend_below, legend_columns
+from semcom.figures.legend import add_legend, entries_of, legend_below, legend_height
 from semcom.figures.points import interval_note, one_value_a_point, select, swept_fields
 from semcom.figures.style import MEMBER, Look, save
 
@@ -56,8 +56,7 @@ def curves(
     said = interval_note(table) if note else ""
     own = None
     if ax is None:
-        rows = math.ceil(len(names) / legend_columns(names, style.COLUMN))
-        own = style.figure(style.COLUMN, 2.35 + legend * (0.155 * rows + 0.27 * bool(said)))
+        own = style.figure(style.COLUMN, 2.4 + (legend_height(names, said, style.COLUMN) if legend else 0.0))
     with style.context():
         ax = own.add_subplot() if own else ax
         scale = Scale.of(table, axis)
@@ -98,8 +97,8 @@ def curve_grid(
     matrix = facet is not None and len(metrics) > 1
     columns = len(values) if matrix else _balanced(len(panels), 4 if facet else 3)
     rows = math.ceil(len(panels) / columns)
-    lines = math.ceil(len(names) / legend_columns(names, width)) + bool(said)
-    fig = style.figure(width, rows * (min(2.1, 0.8 * width / columns) + 0.15 * bool(facet)) + 0.16 * lines + 0.1)
+    tall = min(2.1, 0.8 * width / columns) + (0.15 if facet else 0.0)
+    fig = style.figure(width, rows * tall + legend_height(names, said, width) + 0.1)
     with style.context():
         grid = fig.subplots(rows, columns, squeeze=False, sharey=("row" if matrix else True) if facet else False)
         for place in grid.flat[len(panels) :]:

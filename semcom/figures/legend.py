@@ -37,7 +37,7 @@ def entries_of(looks: Mapping[str, Look], table: pd.DataFrame, labels: Mapping[s
 
 def add_legend(parent, handles, names, width: float, note: str, loc: str, under=None) -> None:
     """Entries in columns within ``width`` inches; the note on intervals is the first line."""
-    title = style.wrap(note, width - 0.16, style.SMALL) or None
+    title = wrapped(note, width) or None
     anchor = {"bbox_to_anchor": (0.5, 0.0), "bbox_transform": under} if under else {}
     legend = parent.legend(
         handles, names, loc=loc, ncols=legend_columns(names, width), title=title, alignment="center", frameon=False,
@@ -54,6 +54,16 @@ def legend_below(ax: Axes, handles, names, note: str) -> None:
     below = ax.transAxes + ScaledTranslation(0, -25.0 / 72.0, ax.figure.dpi_scale_trans)
     width = ax.get_window_extent().width / ax.figure.dpi
     add_legend(ax, handles, names, width, note, "upper center", below)
+
+
+def legend_height(names: Sequence[str], note: str, width: float) -> float:
+    """About what a legend takes, in inches."""
+    lines = wrapped(note, width).count("\n") + 1 if note else 0
+    return (1.4 * style.SIZE * math.ceil(len(names) / legend_columns(names, width)) + 1.35 * style.SMALL * lines) / 72.0
+
+
+def wrapped(note: str, width: float) -> str:
+    return style.wrap(note, width - 0.16, style.SMALL)
 
 
 def legend_columns(names: Sequence[str], width: float) -> int:

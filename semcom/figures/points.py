@@ -16,11 +16,14 @@ COLUMNS = (
     "system", "metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
     "failures", "failure_rate", "mean_given_success", "role", "channel_uses",
 )  # fmt: skip
+LEVEL = "95 %"  # of every stored interval
+BOUNDS = ("upper bound", "lower bound")  # methods of intervals with one end
+FILLS = ("grey", "prior")
 RATE = re.compile(r"(^|_)(ber|bler|fer)($|_)")
 
 
 def select(points: pd.DataFrame, metric: str, axis: str, fill: str) -> pd.DataFrame:
-    """The rows of one metric and fill; rows without a fill belong to both."""
+    """The rows of one metric, with lost pictures shown as ``fill`` in the systems that lost any."""
     if points.empty:
         raise StoreError("the table of points is empty; run the sweep before drawing it")
     for column in ("system", "metric", "fill", "mean", "low", "high", "method", "note"):
@@ -30,11 +33,11 @@ def select(points: pd.DataFrame, metric: str, axis: str, fill: str) -> pd.DataFr
         raise ScenarioError(f"there are no points of metric '{metric}'; {allowed(metric, held)}")
     if axis not in (swept := swept_fields(points)):
         raise ScenarioError(f"'{axis}' is no swept field of these points; {allowed(axis, swept)}")
+    if fill not in FILLS:
+        raise ScenarioError(f"lost pictures cannot be shown as '{fill}'; {allowed(fill, FILLS)}")
     rows = points[points["metric"] == metric]
-    blank = rows["fill"].isna() | (rows["fill"] == "")
-    if fill not in (fills := set(rows["fill"][~blank])) and not blank.any():
-        raise ScenarioError(f"there are no points of metric '{metric}' with lost pictures shown as '{fill}'; {allowed(fill, fills)}")
-    return rows[blank | (rows["fill"] == fill)]
+    split = rows["system"].isin(rows["system"][rows["fill"] == fill])  # a system that lost nothing has points of one fill only
+    return rows[~split | (rows["fill"] == fill)]
 
 
 def one_value_a_point(table: pd.DataFrame, axis: str) -> None:
@@ -56,17 +59,21 @@ def is_rate(metric: str) -> bool:
 
 
 def interval_note(table: pd.DataFrame) -> str:
-    """What the intervals and arrows of a table's points are, in one line; empty where there are none."""
+    """What the intervals and open markers of a table's points are, in one line; empty where there are none.
+
+    Of the points' caveats it has those that hold at every interval; the others stand in the table.
+    """
     systems = table[table["role"].fillna(SYSTEM) == SYSTEM] if "role" in table else table
-    banded = systems[systems["low"].notna() & systems["high"].notna()]
+    banded = systems[systems["low"].notna() & systems["high"].notna() & ~systems["method"].isin(BOUNDS)]
     sentences = []
     if len(banded):
         method = " or ".join(dict.fromkeys(str(m) for m in banded["method"].dropna() if str(m)))
         counts = ", ".join(_count(banded, f"n_{what}", what[:-1]) for what in ("images", "clusters", "repeats"))
-        sentences.append(f"Intervals: 95 %{f' ({method})' if method else ''}; {counts}")
-        sentences += list(dict.fromkeys(str(n) for n in banded["note"].dropna() if str(n)))
+        caveats = [[c for c in str(note).split("; ") if c] for note in banded["note"].fillna("")]
+        everywhere = [caveat for caveat in dict.fromkeys(caveats[0]) if all(caveat in others for others in caveats)]
+        sentences += [f"Intervals: {LEVEL}{f', {method}' if method else ''} ({counts})", *everywhere]
     if (systems["metric"].map(is_rate) & (systems["mean"] == 0) & (systems["high"] > 0)).any():
-        sentences.append("open markers with arrows: upper bound, no error counted")
+        sentences.append(f"open markers: no error counted, {LEVEL} upper bound")
     return "; ".join(sentences)
 
 

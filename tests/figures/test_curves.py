@@ -48,8 +48,7 @@ def test_data_drawn_are_the_data_given(metric):
 def test_missing_points_and_nan_leave_gaps():
     drawn = lines(curves(POINTS, "psnr"))
     assert np.isnan(drawn["JPEG + LDPC"].get_ydata()[SNR < 0]).all()
-    some = POINTS.copy()
-    some.loc[(some["system"] == "SoftCast") & (some["snr_db"] == 5), ["mean", "low", "high"]] = np.nan
+    some = POINTS[(POINTS["system"] != "SoftCast") | (POINTS["snr_db"] != 5)]
     softcast = lines(curves(some, "psnr"))["SoftCast"].get_ydata()
     np.testing.assert_array_equal(np.isnan(softcast), SNR == 5)
 
@@ -159,9 +158,12 @@ def test_a_metric_from_outside_keeps_its_own_name():
 
 
 def test_the_note_is_derived_from_the_data():
-    note = interval_note(POINTS[POINTS["metric"] == "psnr"])
-    assert note == "Intervals: 95 % (t); 3 images, 3 clusters, 4 repeats; indicative: 3 clusters"
+    always = "Intervals: 95 %, t over clusters (3 images, 3 clusters, 4 repeats); fewer than ten clusters: indicative"
+    assert interval_note(POINTS[POINTS["metric"] == "psnr"]) == always
+    assert interval_note(POINTS[POINTS["metric"] == "bler"]) == f"{always}; open markers: no error counted, 95 % upper bound"
     assert interval_note(POINTS.assign(low=np.nan, high=np.nan)) == ""
+    here = (POINTS["system"] == "SoftCast") & (POINTS["snr_db"] == 5)
+    assert interval_note(POINTS.assign(note=POINTS["note"].where(~here, POINTS["note"] + "; 1 of 3 values missing"))) == interval_note(POINTS)
 
 
 def test_a_system_looks_the_same_whatever_else_is_drawn():
@@ -188,10 +190,12 @@ def test_the_legend_of_an_axes_handed_in_is_below_it():
     assert min(box.y0 for box in boxes) >= 0
 
 
-def test_fill_is_chosen():
-    both = pd.concat([POINTS, table("prior").assign(mean=lambda t: t["mean"] + 1)])
-    grey, prior = (lines(curves(both, "psnr", fill=fill))["SoftCast"].get_ydata() for fill in ("grey", "prior"))
-    np.testing.assert_allclose(prior, grey + 1)
+def test_fill_is_chosen_where_pictures_were_lost():
+    prior = table("prior").assign(mean=lambda t: t["mean"] + 1)
+    both = pd.concat([POINTS, prior[(prior["system"] == "WebP + LDPC") & (prior["metric"] != "bler")]])
+    as_grey, as_prior = (lines(curves(both, "psnr", fill=fill)) for fill in ("grey", "prior"))
+    np.testing.assert_allclose(as_prior["WebP + LDPC"].get_ydata(), as_grey["WebP + LDPC"].get_ydata() + 1)
+    np.testing.assert_array_equal(as_prior["SoftCast"].get_ydata(), as_grey["SoftCast"].get_ydata())
 
 
 def test_bandwidth_ratios_are_written_as_fractions():
@@ -269,7 +273,7 @@ def test_facets_share_their_scale_and_looks_even_where_a_system_is_missing():
     [
         (lambda: curves(POINTS, "psnrr"), ScenarioError, "no points of metric 'psnrr'.*did you mean 'psnr'"),
         (lambda: curves(POINTS, "psnr", "snr"), ScenarioError, "'snr' is no swept field.*allowed: snr_db"),
-        (lambda: curves(POINTS, "psnr", fill="prior"), ScenarioError, "shown as 'prior'; allowed: grey"),
+        (lambda: curves(POINTS, "psnr", fill="white"), ScenarioError, "shown as 'white'; allowed: grey, prior"),
         (lambda: curves(POINTS.iloc[:0], "psnr"), StoreError, "empty; run the sweep"),
         (lambda: curves(POINTS.drop(columns="mean"), "psnr"), StoreError, "no column 'mean'"),
         (lambda: curves(gridded(), "psnr"), ScenarioError, "several values.*channel.k_db is -3, 6"),
