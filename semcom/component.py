@@ -18,6 +18,8 @@ class Component(BaseModel):
     VERSION: ClassVar[int] = 1
     #: transmit and link: the kinds of part that it makes or carries, of "bits" and "reals"
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits", "reals"})
+    #: transmit: the names of the parts of its messages; empty where they depend on its parameters
+    PARTS: ClassVar[frozenset[str]] = frozenset()
     #: receive: the transmit kinds that it understands; empty where it takes any message
     TAKES: ClassVar[frozenset[str]] = frozenset()
 
@@ -25,6 +27,10 @@ class Component(BaseModel):
     def choices(cls, field: str) -> tuple[Any, ...]:
         """What ``field: auto`` chooses from, as a scenario file would say it; empty where there is no such choice."""
         return ()
+
+    def fits(self, transmit: Component) -> str | None:
+        """Link and receive: None, or one sentence that says why it cannot serve this transmitter's description."""
+        return None
 
     def identity(self) -> dict[str, Any]:
         """What of this component changes the numbers: its parameters and its version."""

@@ -100,6 +100,18 @@ class Parts(Component):
                 raise ValueError(f"the shares of {what} sum to {float(total):g} ({given}); at most 1 is allowed")
         return self
 
+    def fits(self, transmit: Component) -> str | None:
+        """Every part of the message has a link that carries it, and no link waits for a part that does not come."""
+        made = transmit.PARTS
+        if made and made != set(self.parts):
+            return f"link 'parts' lists {', '.join(self.parts)} and transmit '{transmit.kind}' makes {', '.join(sorted(made))}; list the same"
+        for name, share in self.parts.items():
+            if not share.link.CARRIES & transmit.CARRIES:
+                what = {"bits": "bits", "reals": "real numbers"}
+                carried, needed = (" and ".join(what[c] for c in sorted(side)) for side in (share.link.CARRIES, transmit.CARRIES))
+                return f"the link of part '{name}' carries {carried} and transmit '{transmit.kind}' makes {needed}; give it another link"
+        return None
+
     def __hash__(self) -> int:  # a field is a dict
         return hash(json.dumps(self.identity(), sort_keys=True))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import lazy_loader as lazy
 from pydantic import Field
@@ -32,8 +32,14 @@ class SoftCast(Component):
         receive: {kind: softcast, block: frame}
     """
 
+    TAKES: ClassVar[frozenset[str]] = frozenset({"softcast"})
+
     kind: Literal["softcast"] = "softcast"
     block: Block = Field("frame", description="transform of the whole frame, or side of the square blocks, pixels; as the transmitter's")
+
+    def fits(self, transmit: Component) -> str | None:
+        block = getattr(transmit, "block", self.block)
+        return None if block == self.block else f"receive 'softcast' has block {self.block} and its transmitter {block}; give both the same"
 
     def build(self, context: Context) -> SoftCastReceiver:
         return SoftCastReceiver(self.block, context.device)

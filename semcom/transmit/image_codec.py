@@ -47,6 +47,7 @@ class ImageCodec(Component):
     """
 
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits"})
+    PARTS: ClassVar[frozenset[str]] = frozenset({"image"})
 
     kind: Literal["image_codec"] = "image_codec"
     codec: Literal["jpeg", "jpeg2000", "webp", "avif"] = Field("avif", description="image codec")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import lazy_loader as lazy
 
@@ -23,6 +23,9 @@ class Prior(Component):
 
         transmit: {kind: prior}
     """
+
+    CARRIES: ClassVar[frozenset[str]] = frozenset({"bits"})
+    PARTS: ClassVar[frozenset[str]] = frozenset({"image"})
 
     kind: Literal["prior"] = "prior"
 
