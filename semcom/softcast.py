@@ -104,7 +104,7 @@ def format_of(size: tuple[int, int], block: Block, device: str) -> Format:
     shape = size if block == "frame" else (block, block)
     if size[0] % shape[0] or size[1] % shape[1]:
         raise ScenarioError(f"softcast: blocks of {block}x{block} do not tile pictures of {size[0]}x{size[1]}; use another size or `block: frame`")
-    variance = typical_variance(shape).flatten()
+    variance = typical_variance(shape, (size[0] // shape[0], size[1] // shape[1])).flatten()
     order = torch.argsort(variance, descending=True, stable=True)
     planes = torch.tensor(PLANES, dtype=torch.float64)
     planes = planes / planes.norm(dim=1, keepdim=True)
@@ -128,10 +128,15 @@ def dct_matrix(n: int) -> torch.Tensor:
     return matrix
 
 
-def typical_variance(shape: tuple[int, int]) -> torch.Tensor:
-    """float64 [3, H, W]: variance of the coefficients of blocks of this shape, pixels in [0, 1]."""
-    f = _log2_frequency(shape)
-    return torch.stack([2.0 ** (level - slope * f) for level, slope in SPECTRUM])
+def typical_variance(shape: tuple[int, int], finer: tuple[int, int] = (1, 1)) -> torch.Tensor:
+    """float64 [3, H, W]: variance of the coefficients of blocks of this shape, pixels in [0, 1].
+
+    A block's coefficient gathers the frequencies of the frame around its own: the mean over a cell of ``finer``
+    frequencies by each side.
+    """
+    f = _log2_frequency(shape, finer)
+    cells = torch.stack([2.0 ** (level - slope * f) for level, slope in SPECTRUM])
+    return cells.reshape(3, shape[0], finer[0], shape[1], finer[1]).mean((2, 4))
 
 
 def fit_spectrum(pixels: torch.Tensor) -> list[tuple[float, float]]:
@@ -149,11 +154,10 @@ def fit_spectrum(pixels: torch.Tensor) -> list[tuple[float, float]]:
     return [(float(fit[0]), float(fit[1])) for fit in fits]
 
 
-def _log2_frequency(shape: tuple[int, int]) -> torch.Tensor:
-    """log2 f, float64 [H, W]. The lowest coefficient of a block of n stands for frequencies up to 1/(2n)."""
-    rows, columns = (torch.arange(n, dtype=torch.float64) / n for n in shape)
-    centre = max(CENTRE, 1.0 / (4.0 * min(shape)))
-    power = rows[:, None] ** EXPONENT + columns[None] ** EXPONENT + centre**EXPONENT
+def _log2_frequency(shape: tuple[int, int], finer: tuple[int, int] = (1, 1)) -> torch.Tensor:
+    """log2 f, float64 [H finer, W finer], in cells centred on the frequencies of a DCT of this shape."""
+    rows, columns = ((torch.arange(n * m, dtype=torch.float64) - m // 2).abs() / (n * m) for n, m in zip(shape, finer, strict=True))
+    power = rows[:, None] ** EXPONENT + columns[None] ** EXPONENT + CENTRE**EXPONENT
     return power.log2() / EXPONENT
 
 

@@ -77,7 +77,8 @@ class AVIF(Codec):
 
     def check(self, stream: bytes, size: Size) -> None:
         grey = self.strip(self.template(size, 0))
-        if [kind for kind, _ in obus(stream)] != [kind for kind, _ in obus(grey)] or sequence_start(stream) != sequence_start(grey):
+        kinds, expected = ([kind for kind, _ in obus(s)] for s in (stream, grey))
+        if kinds != expected or sequence_start(stream) != sequence_start(grey):
             raise Undecodable(f"not one AV1 key frame of {size}")
 
 

@@ -11,7 +11,8 @@ COMMENT = b"\xff\x64"
 START_OF_TILE_PART = b"\xff\x90"
 BOX_HEADER = 8  # length and name of the box jp2c, just before the codestream
 
-#: Bytes of what Pillow writes apart from wavelet coefficients: 85 of boxes, 109 of main header, 14 of tile-part header and end.
+#: Bytes of a file apart from its packets: 85 of boxes, 109 of main header with the comment, 14 of tile-part header, 2 of end;
+#: rounded, since more decomposition levels make the main header longer.
 HEADERS = 208
 
 
@@ -45,9 +46,14 @@ class JPEG2000(Codec):
     def encode(self, image: Image.Image, quality: int) -> bytes:
         width, height = image.size
         ratio = 3 * width * height / target_bytes(image.size, quality)
-        # mct is the colour transform, without which OpenJPEG codes R, G and B apart; a comment of one byte leaves room for the picture
         file = save(
-            image, format="JPEG2000", irreversible=True, mct=1, quality_mode="rates", quality_layers=[max(ratio, 1.0)], comment=b"."
+            image,
+            format="JPEG2000",
+            irreversible=True,
+            mct=1,  # the colour transform, without which R, G and B are coded apart
+            quality_mode="rates",
+            quality_layers=[max(ratio, 1.0)],
+            comment=b".",  # goes again below, but OpenJPEG counts it; none at all makes it write a longer one of its own
         )
         start = file.index(CODESTREAM)
         return _boxed(file[: start - BOX_HEADER], without_comment(file[start:]))

@@ -45,9 +45,9 @@ class RateTable:
     """The ladders of one picture, one a resolution, each climbed in quality until payloads no longer fit.
 
     What is chosen for a budget is the entry of highest PSNR (after upscaling to the original size and rounding
-    to 8 bits, against the original in 8 bits) that fits, over all ladders as far as the budget has them climbed. It depends on the budget alone, not on what was asked before, and more bits never make it
-    worse. Squared errors are integers, so the choice is exact; each is measured on what a receiver makes of
-    the stream.
+    to 8 bits, against the original in 8 bits) that fits, over all ladders as far as the budget has them climbed.
+    It depends on the budget alone, not on what was asked before, and more bits never make it worse. Squared
+    errors are integers, so the choice is exact; each is measured on what a receiver makes of the stream.
     """
 
     def __init__(self, codec: Codec):

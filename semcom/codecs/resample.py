@@ -23,5 +23,8 @@ def coded_size(size: Size, resolution: int) -> Size:
 
 
 def resample(image: Image.Image, size: Size) -> Image.Image:
-    """Lanczos (three lobes), widened where it shrinks so that nothing aliases; in 8 bits and integers: the same on every machine."""
+    """Lanczos (three lobes), widened where it shrinks so that nothing aliases.
+
+    Pillow does it in 8 bits and fixed point: the same on every machine.
+    """
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

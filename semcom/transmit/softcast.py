@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import lazy_loader as lazy
 from pydantic import Field
@@ -41,6 +41,9 @@ class SoftCast(Component):
 
         transmit: {kind: softcast, block: frame}
     """
+
+    CARRIES: ClassVar[frozenset[str]] = frozenset({"reals"})
+    PARTS: ClassVar[frozenset[str]] = frozenset({"image"})
 
     kind: Literal["softcast"] = "softcast"
     block: Block = Field("frame", description="transform of the whole frame, or side of the square blocks, pixels")
