@@ -117,7 +117,8 @@ def _read(path: Path, backbone: Backbone, stamp: tuple[int, int]) -> Mapping[str
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if not found.startswith(_promised(backbone)):
             raise WeightsError(
-                f"{path} is damaged: its SHA-256 starts with {found[:8]} and should with {_promised(backbone)}; get {backbone.url} again"
+                f"{path} is damaged: its SHA-256 starts with {found[:8]} and should with {_promised(backbone)}; "
+                f"get {backbone.url} again"
             )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -29,7 +29,8 @@ class _LPIPS(MetricDescription):
     def check(self, size: tuple[int, int]) -> str | None:
         if min(size) >= self.SMALLEST:
             return None
-        return f"{self.kind} needs a short side of at least {self.SMALLEST} pixels and the images are {size[0]}x{size[1]}; leave it out"
+        height, width = size
+        return f"{self.kind} needs a short side of at least {self.SMALLEST} pixels and the images are {height}x{width}; leave it out"
 
     def identity(self) -> dict[str, Any]:
         """Parameters, version and the digest of the backbone's weights (None where they are absent)."""
@@ -139,8 +140,8 @@ def _fill(slices: torch.nn.Module, features: Mapping[str, torch.Tensor], backbon
         found = tuple(features[key].shape) if key in features else "missing"
         if found != tuple(present.shape):
             raise WeightsError(
-                f"{backbones.find(backbone)} does not hold {backbone.title}: its '{key}' is {found}, expected {tuple(present.shape)}; "
-                f"get {backbone.url}"
+                f"{backbones.find(backbone)} does not hold {backbone.title}: its '{key}' is {found}, "
+                f"expected {tuple(present.shape)}; get {backbone.url}"
             )
         state[name] = features[key]
     slices.load_state_dict(state)

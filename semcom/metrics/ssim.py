@@ -34,7 +34,8 @@ class SSIM(MetricDescription):
     def check(self, size: tuple[int, int]) -> str | None:
         if min(size) >= structure.WINDOW:
             return None
-        return f"ssim needs a short side of at least {structure.WINDOW} pixels and the images are {size[0]}x{size[1]}; leave it out"
+        height, width = size
+        return f"ssim needs a short side of at least {structure.WINDOW} pixels and the images are {height}x{width}; leave it out"
 
     def build(self, device: torch.device | str = "cpu") -> PerImage:
         return PerImage("ssim", ssim, device, self.check)

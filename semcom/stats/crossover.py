@@ -58,7 +58,8 @@ def crossover(
     location = first_crossing(axis, curves(np.ones((1, clusters)))[0])
     notes = [f"{left_out} rows without a partner left out"] if left_out else []
     if clusters == 1:
-        return Crossover(Interval(location, math.nan, math.nan, **first.counts, method=UNDEFINED).noting("one cluster", *notes), math.nan)
+        alone = Interval(location, math.nan, math.nan, **first.counts, method=UNDEFINED, note="one cluster")
+        return Crossover(alone.noting(*notes), math.nan)
     drawn = resample.resampled(curves, resample.weights(clusters, seed, resamples))
     found = np.array([first_crossing(axis, curve) for curve in drawn])
     none = float(np.isnan(found).mean())

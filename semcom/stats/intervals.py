@@ -66,7 +66,9 @@ def paired_difference(a: Sample, b: Sample, *, level: float = LEVEL, seed: int =
     return interval.noting(f"{left_out} rows without a partner left out" if left_out else "")
 
 
-def ratio_interval(errors: Sample, trials: Sample, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def ratio_interval(
+    errors: Sample, trials: Sample, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
     """Errors per trial from summed counts (BER, BLER, FER): counts add, rates do not.
 
     Without a single error the estimate is 0 and ``high`` is the one-sided Clopper-Pearson bound at ``level``
@@ -81,7 +83,8 @@ def ratio_interval(errors: Sample, trials: Sample, *, level: float = LEVEL, seed
     wrong, total = errors.values.sum(), trials.values.sum()
     if wrong in (0.0, total):
         return _one_sided(wrong, total, level, trials)
-    interval = over_clusters(ratio(errors.cluster_sums(errors.values), trials.cluster_sums(trials.values)), trials, level, seed, resamples)
+    statistic = ratio(errors.cluster_sums(errors.values), trials.cluster_sums(trials.values))
+    interval = over_clusters(statistic, trials, level, seed, resamples)
     return replace(interval, low=float(np.clip(interval.low, 0.0, 1.0)), high=float(np.clip(interval.high, 0.0, 1.0)))
 
 

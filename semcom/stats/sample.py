@@ -38,10 +38,12 @@ class Sample:
         repeats = np.zeros(len(values), dtype=np.int64) if repeats is None else _array(repeats, np.int64)
         if not len(values) == len(images) == len(clusters) == len(repeats):
             raise ValueError(
-                f"{len(values)} values, {len(images)} images, {len(clusters)} clusters, {len(repeats)} repeats; expected one of each a row"
+                f"{len(values)} values, {len(images)} images, {len(clusters)} clusters, {len(repeats)} repeats; "
+                "expected one of each a row"
             )
         if not np.isfinite(values).all():
-            raise ValueError(f"{int((~np.isfinite(values)).sum())} of {len(values)} values are not finite; leave such rows out and say so")
+            bad = int((~np.isfinite(values)).sum())
+            raise ValueError(f"{bad} of {len(values)} values are not finite; leave such rows out and say so")
         order = np.lexsort((repeats, images))
         sample = Sample(values[order], images[order], clusters[order], repeats[order])
         sample._check()
@@ -51,7 +53,8 @@ class Sample:
         same_image = self.images[1:] == self.images[:-1]
         twice = np.flatnonzero(same_image & (self.repeats[1:] == self.repeats[:-1]))
         if len(twice):
-            raise ValueError(f"repeat {self.repeats[twice[0]]} of image '{self.images[twice[0]]}' is there twice; rows must be distinct")
+            image, repeat = self.images[twice[0]], self.repeats[twice[0]]
+            raise ValueError(f"repeat {repeat} of image '{image}' is there twice; rows must be distinct")
         moved = np.flatnonzero(same_image & (self.clusters[1:] != self.clusters[:-1]))
         if len(moved):
             raise ValueError(f"image '{self.images[moved[0]]}' is in two clusters; expected one")

@@ -29,7 +29,12 @@ COLUMNS = ("metric", "fill", "mean", "low", "high", "method", "note", "n_images"
 
 
 def summarise(
-    rows: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str], level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES
+    rows: pd.DataFrame,
+    metrics: Sequence[str],
+    axes: Sequence[str],
+    level: float = LEVEL,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Means with intervals of every metric, and rates of every count, of each system at each point.
 

@@ -29,7 +29,8 @@ def test_rounding_to_8_bits_is_what_a_png_would_keep():
     x = torch.linspace(-0.1, 1.1, 5000)
     rounded = to_8bit(x)
     assert torch.equal(to_8bit(rounded), rounded)
-    assert torch.equal(rounded, torch.from_numpy(np.clip(x.numpy() * np.float32(255), 0, 255).round().astype(np.uint8)).float() / 255)
+    codes = np.clip(x.numpy() * np.float32(255), 0, 255).round().astype(np.uint8)
+    assert torch.equal(rounded, torch.from_numpy(codes).float() / 255)
     assert float((rounded - x.clamp(0, 1)).abs().max()) <= 0.5 / 255 + 1e-7
 
 

@@ -8,7 +8,8 @@ from scipy import stats
 
 from semcom import rng
 from semcom.stats import resample
-from semcom.stats.intervals import BOOTSTRAP, LOWER, STUDENT, UNDEFINED, UPPER, Interval, mean_interval, paired_difference, ratio_interval
+from semcom.stats.intervals import BOOTSTRAP, LOWER, STUDENT, UNDEFINED, UPPER
+from semcom.stats.intervals import Interval, mean_interval, paired_difference, ratio_interval
 from semcom.stats.sample import Sample
 
 SIMULATIONS = 400
@@ -21,7 +22,8 @@ def clustered(generator, sizes, between=1.0, within=1.0, repeats=1):
     image = image + math.sqrt(within) * generator.standard_normal(len(clusters))
     rows = np.repeat(np.arange(len(clusters)), repeats)
     values = image[rows] + (0.3 * generator.standard_normal(len(rows)) if repeats > 1 else 0.0)
-    return Sample.of(values, [f"i{row:04}" for row in rows], [f"c{clusters[row]:03}" for row in rows], np.tile(np.arange(repeats), len(clusters)))
+    images, names = [f"i{row:04}" for row in rows], [f"c{clusters[row]:03}" for row in rows]
+    return Sample.of(values, images, names, np.tile(np.arange(repeats), len(clusters)))
 
 
 def covered(make, truth=0.0, level=0.95, simulations=SIMULATIONS, resamples=1000):
@@ -67,7 +69,8 @@ def test_few_clusters_of_equal_size_give_scipy_s_t_interval():
     means = sample.values.reshape(6, 4).mean(1)
     low, high = stats.ttest_1samp(means, 0.0).confidence_interval(0.95)
     interval = mean_interval(sample)
-    assert interval == Interval(pytest.approx(means.mean()), pytest.approx(low), pytest.approx(high), 24, 6, 1, STUDENT, interval.note)
+    expected = (pytest.approx(value) for value in (means.mean(), low, high))
+    assert interval == Interval(*expected, 24, 6, 1, STUDENT, interval.note)
     assert "fewer than ten" in interval.note
 
 
@@ -103,7 +106,8 @@ def test_intervals_follow_units_and_do_not_know_the_order_of_rows(clusters):
     sample = clustered(rng.generator("units"), [3] * clusters, repeats=2)
     interval = mean_interval(sample)
     scaled = mean_interval(sample.with_values(2.0 * sample.values + 7.0))
-    assert (scaled.mean, scaled.low, scaled.high) == pytest.approx(tuple(2 * v + 7 for v in (interval.mean, interval.low, interval.high)))
+    expected = tuple(2.0 * value + 7.0 for value in (interval.mean, interval.low, interval.high))
+    assert (scaled.mean, scaled.low, scaled.high) == pytest.approx(expected)
     order = rng.generator("order").permutation(len(sample))
     columns = (sample.values, sample.images, sample.clusters, sample.repeats)
     assert mean_interval(Sample.of(*(column[order] for column in columns))) == interval

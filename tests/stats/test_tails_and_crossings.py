@@ -16,7 +16,8 @@ from semcom.stats.sample import Sample
 def sent(values, repeats=1):
     """``repeats`` transmissions of each image, each image its own cluster."""
     count = len(values) // repeats
-    return Sample.of(values, [f"i{n:04}" for n in np.repeat(np.arange(count), repeats)], repeats=np.tile(np.arange(repeats), count))
+    images = [f"i{number:04}" for number in np.repeat(np.arange(count), repeats)]
+    return Sample.of(values, images, repeats=np.tile(np.arange(repeats), count))
 
 
 def test_outage_counts_the_worse_side():
@@ -54,7 +55,8 @@ def test_the_tail_mean_of_gaussian_fading_is_the_closed_form():
     values = rng.generator("gauss").standard_normal(count)
     truth = -stats.norm.pdf(stats.norm.ppf(0.1)) / 0.1
     shortfall = np.minimum(values - stats.norm.ppf(0.1), 0.0) / 0.1
-    assert tail_mean(sent(values), "higher", resamples=50).mean == pytest.approx(truth, abs=5 * shortfall.std() / math.sqrt(count))
+    error = shortfall.std() / math.sqrt(count)
+    assert tail_mean(sent(values), "higher", resamples=50).mean == pytest.approx(truth, abs=5 * error)
 
 
 @pytest.mark.parametrize(
