@@ -40,10 +40,11 @@ def draw(
     ax: Axes, table: pd.DataFrame, axis: str, looks: Mapping[str, Look], scale: Scale, limits_from: pd.DataFrame | None = None
 ) -> None:
     """Draw one metric's rows; the limits of a logarithmic scale come from ``limits_from`` where panels share it."""
+    whole = table if limits_from is None else limits_from
     drawn = {name: Curve.of(table, name, axis, scale) for name in looks if (table["system"] == name).any()}
-    if rate := is_rate(table["metric"].iloc[0]):
+    if rate := is_rate(whole["metric"].iloc[0]):
         ax.set_yscale("log")
-        ax.set_ylim(*_decades(table if limits_from is None else limits_from))
+        ax.set_ylim(*_decades(whole))
     floor = ax.get_ylim()[0] if rate else -np.inf
     systems = [name for name in drawn if looks[name].role == SYSTEM]
     for number, (name, curve) in enumerate(drawn.items()):
@@ -57,7 +58,7 @@ def draw(
             _band(ax, looks[name], curve, mean, floor)
             _line(ax, name, looks[name], curve.x, mean, number)
     if rate:
-        _upper_bounds(ax, drawn, looks)
+        _upper_bounds(ax, drawn, looks, len(scale.values))
 
 
 def _band(ax: Axes, look: Look, curve: Curve, mean: np.ndarray, floor: float) -> None:
@@ -114,7 +115,7 @@ def _decades(table: pd.DataFrame) -> tuple[float, float]:
     return bottom, 1.5 if top > 0.3 else 10.0 ** math.ceil(math.log10(top) + 0.1)
 
 
-def _upper_bounds(ax: Axes, drawn: Mapping[str, Curve], looks: Mapping[str, Look]) -> None:
+def _upper_bounds(ax: Axes, drawn: Mapping[str, Curve], looks: Mapping[str, Look], positions: int) -> None:
     """Open markers at the interval's upper end, with an arrow down, where no error was counted.
 
     They stand side by side where systems have equal bounds. Members of an envelope and references end without one.
@@ -125,7 +126,7 @@ def _upper_bounds(ax: Axes, drawn: Mapping[str, Curve], looks: Mapping[str, Look
             if looks[name].role == SYSTEM and mean == 0 and high > 0:
                 bounds.setdefault((x, high), []).append(name)
     most = max(map(len, bounds.values()), default=1)
-    step = min(4.2, 0.8 * _room(ax, len(next(iter(drawn.values())).x)) / most)
+    step = min(4.2, 0.8 * _room(ax, positions) / most)
     for (x, high), names in bounds.items():
         for place, name in enumerate(names):
             aside = _aside(ax, (place - (len(names) - 1) / 2) * step)

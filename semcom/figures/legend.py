@@ -63,7 +63,13 @@ def legend_height(names: Sequence[str], note: str, width: float) -> float:
 
 
 def wrapped(note: str, width: float) -> str:
-    return style.wrap(note, width - 0.16, style.SMALL)
+    """The note in as few lines as fit, of about equal length."""
+    fewest = style.wrap(note, width - 0.16, style.SMALL).count("\n")
+    for share in (0.6, 0.7, 0.8, 0.9, 1.0):
+        lines = style.wrap(note, share * (width - 0.16), style.SMALL)
+        if lines.count("\n") <= fewest:
+            break
+    return lines
 
 
 def legend_columns(names: Sequence[str], width: float) -> int:

@@ -36,6 +36,8 @@ def select(points: pd.DataFrame, metric: str, axis: str, fill: str) -> pd.DataFr
     if fill not in FILLS:
         raise ScenarioError(f"lost pictures cannot be shown as '{fill}'; {allowed(fill, FILLS)}")
     rows = points[points["metric"] == metric]
+    if rows["mean"].isna().all():
+        raise StoreError(f"no point of metric '{metric}' has a value; the table's column 'note' says why")
     split = rows["system"].isin(rows["system"][rows["fill"] == fill])  # a system that lost nothing has points of one fill only
     return rows[~split | (rows["fill"] == fill)]
 

@@ -251,6 +251,15 @@ def test_many_facets_of_one_metric_wrap(values, rows, columns):
     assert [ax.get_title() for ax in fig.axes] == [f"Rician $K$ = {k} dB" for k in range(values)]
 
 
+@pytest.mark.parametrize("metric", ["psnr", "bler"])
+def test_a_facet_without_points_stays_empty(metric):
+    points = gridded()
+    points = points[(points["channel.k_db"] == 6) | (points["metric"] != metric)]
+    left, right = curve_grid(points, [metric], facet="channel.k_db").axes
+    assert not left.get_lines() and lines(right)
+    left.figure.draw_without_rendering()
+
+
 def test_four_metrics_make_two_rows_of_two():
     points = pd.concat([POINTS, POINTS[POINTS["metric"] == "psnr"].assign(metric="ssim")])
     grid = curve_grid(points, [*METRICS, "ssim"]).axes[0].get_subplotspec().get_gridspec()
@@ -276,6 +285,7 @@ def test_facets_share_their_scale_and_looks_even_where_a_system_is_missing():
         (lambda: curves(POINTS, "psnr", fill="white"), ScenarioError, "shown as 'white'; allowed: grey, prior"),
         (lambda: curves(POINTS.iloc[:0], "psnr"), StoreError, "empty; run the sweep"),
         (lambda: curves(POINTS.drop(columns="mean"), "psnr"), StoreError, "no column 'mean'"),
+        (lambda: curves(POINTS.assign(mean=np.nan), "psnr"), StoreError, "no point of metric 'psnr' has a value.*'note'"),
         (lambda: curves(gridded(), "psnr"), ScenarioError, "several values.*channel.k_db is -3, 6"),
         (lambda: curve_grid(POINTS, []), ScenarioError, "no metric"),
         (lambda: curve_grid(POINTS, ["psnr"], facet="k_db"), ScenarioError, "'k_db' is no swept field"),
