@@ -99,3 +99,12 @@ def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int) -> float:
     logs = [_log_rate(curves[size], snr_db) for size in sizes]
     rate = math.exp(float(np.interp(math.log(information_bits), np.log(sizes), logs)))
     return 0.0 if rate < 1e-9 else min(1.0, rate)
+
+
+def snr_for_block_error_rate(mcs: Mcs, error: float, information_bits: int) -> float:
+    """The lowest SNR [dB] at which `block_error_rate` is at most ``error`` (0 < error < 1), by bisection."""
+    low, high = -20.0, 60.0
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if block_error_rate(mcs, middle, information_bits) <= error else (middle, high)
+    return high

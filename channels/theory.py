@@ -83,17 +83,24 @@ def capacity_awgn(snr: ArrayLike) -> np.ndarray:
 
 def ergodic_capacity_rayleigh(snr: float) -> float:
     """E log2(1 + |h|^2 SNR) = exp(1/SNR) E1(1/SNR) / ln 2, bits a use, h known to the receiver alone."""
-    from scipy.special import exp1
+    from scipy.special import hyperu
 
-    if 1.0 / snr < 700.0:
-        return float(np.exp(1.0 / snr) * exp1(1.0 / snr) / math.log(2.0))
-    return snr / math.log(2.0)  # the limit, exact to 1/700 there
+    return float(hyperu(1.0, 1.0, 1.0 / snr)) / math.log(2.0)  # U(1, 1, x) is exp(x) E1(x) without overflow
 
 
 def ergodic_capacity_rician(snr: float, k_db: float) -> float:
-    """E log2(1 + |h|^2 SNR) over Rician fading, bits a use, by the midpoint rule over quantiles of |h|^2."""
-    u = (np.arange(20_000) + 0.5) / 20_000
-    return float(np.log2(1.0 + rician_power_quantile(u, k_db) * snr).mean())
+    """E log2(1 + |h|^2 SNR) over Rician fading, bits a use, by quadrature over the density of |h|."""
+    from scipy.integrate import quad
+    from scipy.special import i0e
+
+    k = 10.0 ** (k_db / 10.0)
+    line, reach = math.sqrt(k / (k + 1.0)), 8.0 / math.sqrt(k + 1.0)
+
+    def integrand(r: float) -> float:
+        density = 2.0 * (k + 1.0) * r * math.exp(-(k + 1.0) * (r - line) ** 2) * i0e(2.0 * (k + 1.0) * line * r)
+        return density * math.log2(1.0 + r * r * snr)
+
+    return quad(integrand, max(0.0, line - reach), line + reach, epsabs=1e-12, limit=200)[0]
 
 
 def rician_power_quantile(u: ArrayLike, k_db: float) -> np.ndarray:
@@ -128,7 +135,7 @@ def normal_approximation(n: int, snr: float, error: float) -> float:
     """Bits in n complex uses of AWGN at block error probability ``error``: n C - sqrt(n V) Qinv(error) + log2(n)/2.
 
     With C = log2(1 + SNR) and the dispersion V = SNR (SNR + 2) / (1 + SNR)^2 log2(e)^2, per complex use
-    (two real ones). References: Polyanskiy, Poor, Verdu 2010, equations 293 and 296.
+    (two real ones); kept between 0 and n C, which the last term would leave at very low SNR. References: Polyanskiy, Poor, Verdu 2010, equations 293 and 296.
     """
     from scipy.special import ndtri
 
@@ -136,7 +143,7 @@ def normal_approximation(n: int, snr: float, error: float) -> float:
         return 0.0
     dispersion = snr * (snr + 2.0) / (1.0 + snr) ** 2 * math.log2(math.e) ** 2
     bits = n * math.log2(1.0 + snr) + math.sqrt(n * dispersion) * float(ndtri(error)) + 0.5 * math.log2(n)
-    return max(0.0, bits)
+    return min(max(0.0, bits), n * math.log2(1.0 + snr))
 
 
 # --- mutual information of bit-interleaved coded modulation ---------------------------------------------
@@ -156,15 +163,20 @@ def mutual_information(bits_per_symbol: int, snr_db: ArrayLike) -> np.ndarray:
     return np.where(snr_db < _GRID_DB[0], table[0] * 10.0 ** ((np.minimum(snr_db, 0.0) - _GRID_DB[0]) / 10.0), inside)
 
 
-def snr_for_mutual_information(bits_per_symbol: int, information: float) -> float:
-    """The SNR [dB] at which `mutual_information` is ``information``, clamped to the ends of its table.
-
-    ``snr_for_mutual_information(m, mutual_information(m, snr_db).mean())`` is the effective SNR of symbols
-    that met different SNRs (MIESM; Brueninghaus et al. 2005).
-    """
+def snr_for_mutual_information(bits_per_symbol: int, information: ArrayLike) -> np.ndarray:
+    """The SNR [dB] at which `mutual_information` is ``information``, clamped to the ends of its table, -30 and 50 dB."""
     table = _information_table(bits_per_symbol)
     rising = np.concatenate([[True], np.diff(table) > 1e-12])  # saturation leaves equal values
-    return float(np.interp(information, table[rising], _GRID_DB[rising]))
+    return np.interp(information, table[rising], _GRID_DB[rising])
+
+
+def effective_snr_db(bits_per_symbol: int, snr_db: ArrayLike) -> np.ndarray:
+    """The AWGN SNR [dB] that carries as much as symbols at ``snr_db`` [..., n] do together (MIESM), shape [...].
+
+    It turns a block error table over AWGN into one over any fading that the receiver knows.
+    References: Brueninghaus et al. 2005, equation 6.
+    """
+    return snr_for_mutual_information(bits_per_symbol, mutual_information(bits_per_symbol, snr_db).mean(axis=-1))
 
 
 @functools.cache
