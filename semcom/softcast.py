@@ -6,11 +6,16 @@ importance (largest variance first) and the gains, which follow variance^(-1/4) 
 "A cross-layer design for scalable mobile video", Lemma 1). What a picture adds is its level against that
 spectrum: 8 bits, quantised upwards, so that the mean power never exceeds 1.
 
-Why nothing more is sent: a bit of side information takes 6 channel uses of a header. On the tuning pictures
-(photographs 256x256, CamVid and LabelMeFacade 128x256; CBR 1/24 and 1/96, SNR 0, 10, 20 dB, header charged)
-six parameters fitted to each picture, 30 bits in all, gain at most 0.3 dB over the fixed spectrum at 1/24, and
-lose up to 0.3 dB at 1/96. Why the whole frame is transformed: on the same pictures and points, with the same
-side information, its mean PSNR is 23.2 dB; blocks of 8x8 reach 20.5 dB.
+Why nothing more is sent: a bit of side information takes 6 channel uses of a header. Mean PSNR on tuning pictures
+(photographs 256x256, CamVid and LabelMeFacade 128x256; AWGN at 0, 10, 20 dB, header charged):
+
+    side information of a picture            CBR 1/24   CBR 1/96
+    level (8 bits)                           24.5 dB    21.5 dB
+    level, and one a colour plane (18 bits)  24.6 dB    21.4 dB
+    level, and 15 zone variances (64 bits)   24.5 dB    21.0 dB
+
+Why the whole frame is transformed: with 8 bits and over both CBRs it reaches 23.0 dB, and blocks of 32, 16 and 8
+reach 22.3, 21.6 and 20.1 dB.
 """
 
 from __future__ import annotations
