@@ -48,18 +48,18 @@ class AVIF(Codec):
     constant = "ISOBMFF boxes of AVIF"
 
     def encode(self, image: Image.Image, quality: int) -> bytes:
-        return save(
-            image,
-            format="AVIF",
-            quality=quality,
-            subsampling="4:2:0",
-            range="full",
-            speed=6,
-            codec="aom",
-            max_threads=1,
-            autotiling=False,
-            advanced={"tune": "psnr"},
-        )
+        settings = {
+            "format": "AVIF",
+            "quality": quality,
+            "subsampling": "4:2:0",
+            "range": "full",
+            "speed": 6,
+            "codec": "aom",
+            "max_threads": 1,
+            "autotiling": False,
+            "advanced": {"tune": "psnr"},
+        }
+        return save(image, settings)
 
     def strip(self, file: bytes) -> bytes:
         return file[_item_start(file) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import ClassVar
 
@@ -84,7 +85,7 @@ def _template(codec: Codec, size: Size, quality: int) -> bytes:
     return codec.encode(Image.new("RGB", size, (128, 128, 128)), quality)
 
 
-def save(image: Image.Image, **settings: object) -> bytes:
+def save(image: Image.Image, settings: Mapping[str, object]) -> bytes:
     """What Pillow writes."""
     file = io.BytesIO()
     image.save(file, **settings)

@@ -29,7 +29,8 @@ class JPEG(Codec):
     constant = "JPEG markers with the standard Huffman tables, and the quantisation tables that the quality stands for"
 
     def encode(self, image: Image.Image, quality: int) -> bytes:
-        return save(image, format="JPEG", quality=quality, subsampling="4:2:0", optimize=False, progressive=False)
+        fixed = {"format": "JPEG", "subsampling": "4:2:0", "optimize": False, "progressive": False}
+        return save(image, {**fixed, "quality": quality})
 
     def strip(self, file: bytes) -> bytes:
         return file[scan_start(file) : -len(END_OF_IMAGE)]

@@ -46,15 +46,15 @@ class JPEG2000(Codec):
     def encode(self, image: Image.Image, quality: int) -> bytes:
         width, height = image.size
         ratio = 3 * width * height / target_bytes(image.size, quality)
-        file = save(
-            image,
-            format="JPEG2000",
-            irreversible=True,
-            mct=1,  # the colour transform, without which R, G and B are coded apart
-            quality_mode="rates",
-            quality_layers=[max(ratio, 1.0)],
-            comment=b".",  # goes again below, but OpenJPEG counts it; none at all makes it write a longer one of its own
-        )
+        settings = {
+            "format": "JPEG2000",
+            "irreversible": True,
+            "mct": 1,  # the colour transform, without which R, G and B are coded apart
+            "quality_mode": "rates",
+            "quality_layers": [max(ratio, 1.0)],
+            "comment": b".",  # goes again below, but OpenJPEG counts it; none at all makes it write a longer one of its own
+        }
+        file = save(image, settings)
         start = file.index(CODESTREAM)
         return _boxed(file[: start - BOX_HEADER], without_comment(file[start:]))
 

@@ -63,7 +63,7 @@ class RateTable:
             if not left or (ladder and beyond(ladder[-1].dearest[which], limit)):
                 return
             small = resample(image, coded_size(image.size, resolution))
-            original = np.asarray(image, dtype=np.float64)
+            original = np.asarray(image, dtype=np.int16)
             for quality in left:
                 ladder.append(self._rung(small, original, resolution, quality, ladder[-1].dearest if ladder else (0, 0)))
                 if beyond(ladder[-1].dearest[which], limit):
@@ -73,8 +73,7 @@ class RateTable:
         file = self.codec.encode(small, quality)
         stream = self.codec.strip(file)
         decoded = resample(self.codec.decode(stream, small.size, quality), original.shape[1::-1])
-        difference = (np.asarray(decoded) - original).ravel()
-        error = int(difference @ difference)  # integers below 2^53: exact, whatever the order of the sum
+        error = int(np.square(np.asarray(decoded) - original, dtype=np.int32).sum(dtype=np.int64))
         size = (HEADER_BYTES + len(stream), HEADER_BYTES + len(file))
         reach = tuple(max(s, -(-100 * b // CLIMB_PER_CENT)) for s, b in zip(size, below, strict=True))
         return Rung(resolution, quality, stream, size, error, reach, (max(size[0], below[0]), max(size[1], below[1])))

@@ -18,7 +18,7 @@ class WebP(Codec):
     constant = "RIFF and chunk headers of WebP"
 
     def encode(self, image: Image.Image, quality: int) -> bytes:
-        return save(image, format="WEBP", lossless=False, quality=quality, method=4, exact=False, use_sharp_yuv=False)
+        return save(image, {"format": "WEBP", "lossless": False, "method": 4, "use_sharp_yuv": False, "quality": quality})
 
     def strip(self, file: bytes) -> bytes:
         if file[:4] != b"RIFF" or file[8:16] != b"WEBPVP8 ":
