@@ -53,14 +53,20 @@ class AxisReader:
         return self._no_axis(axis, ())
 
     def _no_axis(self, axis: str, fields: Sequence[str]) -> bool:
-        """Says that there is no such axis; what is near is looked for everywhere, what is allowed is shown where it went wrong."""
+        """Says that there is no such axis. The nearest is looked for everywhere; shown is what is allowed where it went wrong."""
         everything = [dotted(keys) for keys, _ in self._places()]
-        everything += [f"{dotted(keys)}.{name}" for keys, role in self._places() if role for name in self._fields(keys, role) or ()]
+        everything += [
+            f"{dotted(keys)}.{name}" for keys, role in self._places() if role for name in self._fields(keys, role) or ()
+        ]
         ends = [path for path in everything if path.endswith(f".{axis}")]
         hint = allowed(axis, everything).partition("; did you mean ")[2]
         near = f"; did you mean '{ends[0]}'?" if ends else f"; did you mean {hint}" if hint else ""
         shown = ", ".join(fields or [dotted(keys) for keys, _ in self._places()])
-        self.problems.append(Problem(("sweep", axis), f"there is no '{axis}' to sweep; allowed: {shown}{'' if fields else ' and their fields'}{near}"))
+        self.problems.append(
+            Problem(
+                ("sweep", axis), f"there is no '{axis}' to sweep; allowed: {shown}{'' if fields else ' and their fields'}{near}"
+            )
+        )
         return False
 
     def _places(self) -> Iterator[tuple[Keys, str | None]]:

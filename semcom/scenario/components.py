@@ -70,8 +70,12 @@ def find(role: str, value: Any, at: Keys, allow_plugins: bool) -> type[BaseModel
         found = registry.find(role, kind, allow_plugins)
     except ScenarioError as error:
         return Problem((*at, "kind"), str(error))
-    if not (isinstance(found, type) and issubclass(found, BaseModel) and hasattr(found, "build") and "kind" in found.model_fields):
-        return Problem((*at, "kind"), f"'{kind}' is no description; expected a Component with a field 'kind' and a method 'build'")
+    if not (
+        isinstance(found, type) and issubclass(found, BaseModel) and hasattr(found, "build") and "kind" in found.model_fields
+    ):
+        return Problem(
+            (*at, "kind"), f"'{kind}' is no description; expected a Component with a field 'kind' and a method 'build'"
+        )
     return found
 
 

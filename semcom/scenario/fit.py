@@ -20,7 +20,8 @@ def system_problems(transmit: BaseModel, link: BaseModel, receive: BaseModel, at
         found.append(
             Problem(
                 (*at, "link"),
-                f"link '{_kind(link)}' carries {_and(carried)} and transmit '{_kind(transmit)}' makes {_and(made)}; {allowed('', names)}",
+                f"link '{_kind(link)}' carries {_and(carried)} and transmit '{_kind(transmit)}' makes {_and(made)}; "
+                + allowed("", names),
             )
         )
     takes = getattr(receive, "TAKES", frozenset())

@@ -33,7 +33,10 @@ def json_schema() -> dict[str, Any]:
     top["metrics"] |= {"items": {"$ref": "#/$defs/metric"}, "minItems": 1}
     top["systems"] |= {"minProperties": 1}
     values = top["sweep"].pop("additionalProperties")
-    top["sweep"] |= {"patternProperties": {r"^(snr_db|bandwidth_ratio|source|channel|systems)($|\.)": values}, "additionalProperties": False}
+    top["sweep"] |= {
+        "patternProperties": {r"^(snr_db|bandwidth_ratio|source|channel|systems)($|\.)": values},
+        "additionalProperties": False,
+    }
     top["sweep"]["properties"] = {axis: values for axis in ("snr_db", "bandwidth_ratio", "channel", "source")}
     for role in ROLES:
         definitions["SystemEntry"]["properties"][role] |= {"$ref": f"#/$defs/{role}"}
@@ -87,7 +90,14 @@ def _tunable(field: dict[str, Any], auto: bool) -> dict[str, Any]:
     value = {key: item for key, item in field.items() if key not in outer}
     best_of = {
         "type": "object",
-        "properties": {"best_of": {"type": "array", "items": value, "minItems": 1, "description": "the best of these, chosen on tuning images"}},
+        "properties": {
+            "best_of": {
+                "type": "array",
+                "items": value,
+                "minItems": 1,
+                "description": "the best of these, chosen on tuning images",
+            }
+        },
         "required": ["best_of"],
         "additionalProperties": False,
     }

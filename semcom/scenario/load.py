@@ -86,6 +86,7 @@ class _Checker:
         self.problems += reader.problems
         self._require(systems, file)
         self._resolve()
+        self._labels(systems)
         metrics = self._metrics(file.metrics)
         figures = self._figures(file.figures, metrics)
         self._name(file.name or name, given_in_file=file.name is not None)
@@ -103,6 +104,8 @@ class _Checker:
             return ScenarioFile.model_validate_json(json.dumps(raw), strict=True)
         except ValidationError as error:
             found = problems(error, ScenarioFile, raw)
+        if not all(problem.keys for problem in found):
+            raise self.document.error(found)
         self.problems += found
         self._broken = {str(problem.keys[0]) for problem in found}
         return ScenarioFile.model_validate_json(json.dumps({k: v for k, v in raw.items() if k not in self._broken}), strict=True)
@@ -115,10 +118,12 @@ class _Checker:
         try:
             ScenarioFile(name=name)
         except ValidationError:
-            self.problems.append(Problem((), f"'name' is missing, and the file's name '{name}' is none for a folder; give a name"))
+            self.problems.append(
+                Problem((), f"'name' is missing, and the file's name '{name}' is none for a folder; give a name")
+            )
 
     def _require(self, systems: Mapping[str, Any], file: ScenarioFile) -> None:
-        swept = {split(self.data, axis)[0] for axis in file.sweep}
+        swept = {axis.partition(".")[0] for axis in file.sweep}
         for key in _SINGLE:
             if key not in self.data and key not in self._broken and key not in swept and "sweep" not in self._broken:
                 about = ScenarioFile.model_fields[key].description
@@ -160,7 +165,11 @@ class _Checker:
             self.sizes.setdefault(tuple(size), text_of(unfold(self.data.get("source") or values.get("source"))))
         if isinstance(result, SystemSpec):
             tuned = {f"systems.{result.name}.{path}" for path in result.tuned}
-            return [Problem(("sweep", axis), "a swept field cannot be tuned as well; keep one of the two") for axis in values if axis in tuned]
+            return [
+                Problem(("sweep", axis), "a swept field cannot be tuned as well; keep one of the two")
+                for axis in values
+                if axis in tuned
+            ]
         return ()
 
     def _placed(self, keys: Keys, sentence: str, where: Sequence[Mapping[str, Any]], count: int) -> Problem:
@@ -179,6 +188,18 @@ class _Checker:
 
     def _written(self, axis: str) -> Any:
         return (self.document.data.get("sweep") or {}).get(axis)
+
+    def _labels(self, systems: Mapping[str, Mapping[str, Any]]) -> None:
+        """Figures and tables tell systems apart by their labels."""
+        first: dict[str, str] = {}
+        for name, entry in systems.items():
+            label = entry.get("label", name)
+            if label in first:
+                where = ("systems", name, *(("label",) if "label" in entry else ()))
+                self.problems.append(
+                    Problem(where, f"'{label}' is what system '{first[label]}' is called as well; give another label")
+                )
+            first.setdefault(label, name)
 
     # metrics and figures
 
@@ -203,7 +224,11 @@ class _Checker:
 
     def _figures(self, figures: Figures, metrics: Sequence[BaseModel]) -> Figures:
         """The figures with what was left out filled in."""
-        names = {metric.kind: columns(metric) for metric in metrics} | {c: (c,) for m in metrics for c in columns(m)} | {r: (r,) for r in RATES}
+        names = (
+            {metric.kind: columns(metric) for metric in metrics}
+            | {c: (c,) for m in metrics for c in columns(m)}
+            | {r: (r,) for r in RATES}
+        )
         shown = figures.curves.metrics
         for index, metric in enumerate(shown):
             if metric not in names and "metrics" not in self._broken:
@@ -219,7 +244,10 @@ class _Checker:
                 at = ("figures", "panel", "snr_db", index)
                 self.problems.append(Problem(at, f"{snr_db:g} was given; expected one of the swept values: {given(list(swept))}"))
         drawn = tuple(dict.fromkeys(column for metric in shown for column in names.get(metric, ())))
-        curves = Curves(axis=axis or (list(self.axes)[-1] if self.axes else None), metrics=drawn or tuple(c for m in metrics for c in columns(m)))
+        curves = Curves(
+            axis=axis or (list(self.axes)[-1] if self.axes else None),
+            metrics=drawn or tuple(c for m in metrics for c in columns(m)),
+        )
         return Figures(curves=curves, panel=Panel(images=figures.panel.images, snr_db=figures.panel.snr_db))
 
     # the canonical form
@@ -235,7 +263,8 @@ class _Checker:
         plain = {
             "name": name, "seed": file.seed, **fixed, "sweep": sweep, "systems": systems,
             "metrics": [_short(unfold(metric)) for metric in file.metrics], "repeats": file.repeats,
-            "figures": file.figures.model_dump(mode="json", exclude_defaults=True), "execution": file.execution.model_dump(mode="json"),
+            "figures": file.figures.model_dump(mode="json", exclude_defaults=True),
+            "execution": file.execution.model_dump(mode="json"),
         }  # fmt: skip
         return {key: item for key, item in plain.items() if item or key not in ("sweep", "figures")}
 
@@ -264,7 +293,9 @@ def _short(value: Any) -> Any:
 def _without_nothing(data: Mapping[str, Any]) -> dict[str, Any]:
     """A key without a value counts as left out, at the top and one level below it."""
     return {
-        key: {k: v for k, v in value.items() if v is not None} if key in ("sweep", "systems", "figures", "execution") and isinstance(value, Mapping) else value
+        key: {k: v for k, v in value.items() if v is not None}
+        if key in ("sweep", "systems", "figures", "execution") and isinstance(value, Mapping)
+        else value
         for key, value in data.items()
         if value is not None
     }

@@ -18,7 +18,15 @@ from semcom import registry
 from semcom.errors import ScenarioError
 from semcom.scenario.sentences import given
 
-_WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", Fraction: "fraction", Path: "path", type(None): "nothing"}
+_WORDS = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Fraction: "fraction",
+    Path: "path",
+    type(None): "nothing",
+}
 _LIMITS = {"gt": "above {}", "ge": "at least {}", "lt": "below {}", "le": "at most {}", "min_length": "at least {} entries",
            "max_length": "at most {} entries", "pattern": "matching {}", "multiple_of": "a multiple of {}"}  # fmt: skip
 
@@ -88,7 +96,12 @@ def _written(description: type[BaseModel], name: str, info: FieldInfo) -> str:
 
 
 def _type_text(annotation: Any, metadata: typing.Sequence[Any] = ()) -> str:
-    limits = [form.format(getattr(rule, name)) for rule in metadata for name, form in _LIMITS.items() if getattr(rule, name, None) is not None]
+    limits = [
+        form.format(getattr(rule, name))
+        for rule in metadata
+        for name, form in _LIMITS.items()
+        if getattr(rule, name, None) is not None
+    ]
     return ", ".join([_bare(annotation), *limits])
 
 
@@ -104,7 +117,9 @@ def _bare(annotation: Any) -> str:
         inner = [part for part in parts if part is not Ellipsis]
         same = len(set(map(str, inner))) == 1
         many = Ellipsis in parts or origin is not tuple
-        return "list of " + (_bare(inner[0]) if many else f"{len(inner)} x {_bare(inner[0])}" if same else ", ".join(map(_bare, inner)))
+        return "list of " + (
+            _bare(inner[0]) if many else f"{len(inner)} x {_bare(inner[0])}" if same else ", ".join(map(_bare, inner))
+        )
     if origin is dict:
         return f"mapping of names to {_bare(parts[1])}"
     if annotation in _WORDS:

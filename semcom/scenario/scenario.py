@@ -126,7 +126,9 @@ def sections(data: Mapping[str, Any]) -> list[Section]:
 def axes_of(data: Mapping[str, Any], axes: Iterable[str]) -> dict[Section, tuple[str, ...]]:
     """The axes that write into each section."""
     keys_of = {axis: split(data, axis) for axis in axes}
-    return {section: tuple(axis for axis, keys in keys_of.items() if keys[: len(section)] == section) for section in sections(data)}
+    return {
+        section: tuple(axis for axis, keys in keys_of.items() if keys[: len(section)] == section) for section in sections(data)
+    }
 
 
 def resolve(data: Mapping[str, Any], section: Section, values: Mapping[str, Any], allow_plugins: bool) -> Any:
@@ -173,4 +175,3 @@ def text_of(value: Any) -> Any:
     if isinstance(value, (Mapping, list)):
         return given(value)
     return value
-

@@ -60,7 +60,9 @@ class Figures(Section):
 class Execution(Section):
     """How it is computed. Changes no number."""
 
-    device: Annotated[str, AfterValidator(_device)] = Field("auto", description="auto (the GPU if there is one), cpu, cuda, cuda:1, ...")
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto", description="auto (the GPU if there is one), cpu, cuda, cuda:1, ..."
+    )
     batch_size: int = Field(32, ge=1, description="images that are sent together")
 
 

@@ -71,7 +71,9 @@ def unknown(key: str, names: typing.Iterable[str]) -> str:
     return f"there is no '{key}' here; {allowed(key, names)}{hint}"
 
 
-def problems(error: ValidationError, model: type[BaseModel], data: Any, at: Keys = (), more_keys: tuple[str, ...] = ()) -> list[Problem]:
+def problems(
+    error: ValidationError, model: type[BaseModel], data: Any, at: Keys = (), more_keys: tuple[str, ...] = ()
+) -> list[Problem]:
     """One problem a place. ``at`` is where ``data`` stands; ``more_keys`` are allowed at its top as well."""
     places: dict[Keys, list[dict[str, Any]]] = {}
     for item in error.errors(include_url=False):

@@ -55,7 +55,9 @@ class SystemSpec:
             if path not in self.tuned:
                 raise ScenarioError(f"systems.{self.name}.{path}: this field is not free; {allowed(path, self.tuned)}")
             if value not in self.tuned[path]:
-                raise ScenarioError(f"systems.{self.name}.{path}: {given(value)} was given; {allowed(value, map(str, self.tuned[path]))}")
+                raise ScenarioError(
+                    f"systems.{self.name}.{path}: {given(value)} was given; {allowed(value, map(str, self.tuned[path]))}"
+                )
             role, *inner = self._keys[path]
             parts[role] = _put(parts[role], inner, value)
         return replace(self, parts=parts, tuned={path: values for path, values in self.tuned.items() if path not in settings})
@@ -85,7 +87,9 @@ class SystemSpec:
 def read_system(name: str, parts: Mapping[str, Any], label: str, role: str, allow_plugins: bool) -> SystemSpec | list[Problem]:
     """A system whose every candidate is valid, or what is wrong with it."""
     at = ("systems", name)
-    missing = [Problem(at, f"'{part}' is missing; a system has transmit, link and receive") for part in ROLES if parts.get(part) is None]
+    missing = [
+        Problem(at, f"'{part}' is missing; a system has transmit, link and receive") for part in ROLES if parts.get(part) is None
+    ]
     free: dict[str, tuple[Any, ...]] = {}
     keys: dict[str, Keys] = {}
     wrong: list[Problem] = list(missing)

@@ -22,6 +22,7 @@ Keys = tuple[str | int, ...]
 
 #: more values than this are an accident (aliases of aliases), not a scenario
 MOST_VALUES = 50_000
+MOST_LEVELS = 50
 
 _TAG = "tag:yaml.org,2002:"
 _CORE = {  # the core schema of YAML 1.2.2, section 10.3.2
@@ -73,7 +74,7 @@ class Document:
     overrides: list[tuple[Keys, str]] = field(default_factory=list)
 
     def where(self, keys: Keys) -> str:
-        """"FILE:LINE", or the override that wrote the value."""
+        """ "FILE:LINE", or the override that wrote the value."""
         for written, text in reversed(self.overrides):
             # a new kind drops its component's other fields, so it answers for the whole component
             stem = written[:-1] if written[-1] == "kind" else written
@@ -183,6 +184,8 @@ class _Reader:
             return self._problem(keys, "an alias stands inside the value that it repeats")
         if self._count > MOST_VALUES:
             raise ScenarioError(f"the file unfolds to more than {MOST_VALUES} values; check its aliases")
+        if len(self._above) >= MOST_LEVELS:
+            return self._problem(keys[:1], f"values are nested more than {MOST_LEVELS} levels deep")
         self._above.append(node)
         try:
             if isinstance(node, yaml.MappingNode):

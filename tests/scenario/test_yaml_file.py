@@ -78,6 +78,8 @@ def test_what_is_refused_names_its_line(text, line, fragment):
 def test_deep_nesting_and_exploding_aliases_are_refused():
     with pytest.raises(ScenarioError, match="nested too deeply"):
         read_text("[" * 5_000, "x")
+    with pytest.raises(ScenarioError, match="more than 50 levels deep"):
+        read_text("a: " + "[" * 100 + "]" * 100, "x")
     layers = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
     layers += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
     with pytest.raises(ScenarioError, match="check its aliases"):
