@@ -3,7 +3,7 @@
 A picture becomes DCT coefficients of three orthonormal colour planes. How their variance falls with frequency
 is much alike from picture to picture, so both ends know one closed-form spectrum. It fixes the order of
 importance (largest variance first) and the gains, which follow variance^(-1/4) (Jakubczak and Katabi 2011,
-"A cross-layer design for scalable mobile video", Lemma 1). What a picture adds is its level against that
+"A cross-layer design for scalable mobile video", the power allocation). What a picture adds is its level against that
 spectrum: 8 bits, quantised upwards, so that the mean power never exceeds 1.
 
 Why nothing more is sent: a bit of side information takes 6 channel uses of a header. Mean PSNR on tuning pictures
@@ -108,7 +108,8 @@ def format_of(size: tuple[int, int], block: Block, device: str) -> Format:
     """The format of pictures of ``size`` (H, W); ScenarioError where blocks do not tile them."""
     shape = size if block == "frame" else (block, block)
     if size[0] % shape[0] or size[1] % shape[1]:
-        raise ScenarioError(f"softcast: blocks of {block}x{block} do not tile pictures of {size[0]}x{size[1]}; use another size or `block: frame`")
+        given = f"blocks of {block}x{block} do not tile pictures of {size[0]}x{size[1]}"
+        raise ScenarioError(f"softcast: {given}; use another size or `block: frame`")
     variance = typical_variance(shape, (size[0] // shape[0], size[1] // shape[1])).flatten()
     order = torch.argsort(variance, descending=True, stable=True)
     planes = torch.tensor(PLANES, dtype=torch.float64)
@@ -161,7 +162,8 @@ def fit_spectrum(pixels: torch.Tensor) -> list[tuple[float, float]]:
 
 def _log2_frequency(shape: tuple[int, int], finer: tuple[int, int] = (1, 1)) -> torch.Tensor:
     """log2 f, float64 [H finer, W finer], in cells centred on the frequencies of a DCT of this shape."""
-    rows, columns = ((torch.arange(n * m, dtype=torch.float64) - m // 2).abs() / (n * m) for n, m in zip(shape, finer, strict=True))
+    counts = [n * m for n, m in zip(shape, finer, strict=True)]
+    rows, columns = ((torch.arange(n, dtype=torch.float64) - m // 2).abs() / n for n, m in zip(counts, finer, strict=True))
     power = rows[:, None] ** EXPONENT + columns[None] ** EXPONENT + CENTRE**EXPONENT
     return power.log2() / EXPONENT
 

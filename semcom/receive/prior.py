@@ -30,7 +30,7 @@ class Prior(Component):
 
     def build(self, context: Context) -> PriorReceiver:
         if context.source is None:
-            raise ScenarioError("receive: prior shows the average picture of a source, and there is none; build it with Context(source=...)")
+            raise ScenarioError("receive: prior has no source whose average to show; build it with Context(source=...)")
         return PriorReceiver(context.source.prior().to(context.device))
 
 
@@ -43,7 +43,7 @@ class PriorReceiver:
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         if tuple(self.picture.shape[1:]) != tuple(received.image_size):
             given, expected = "x".join(map(str, self.picture.shape[1:])), "x".join(map(str, received.image_size))
-            raise DataError(f"the source's average picture is {given} and the pictures sent are {expected}; use the source of the pictures")
+            raise DataError(f"the prior is {given} and the pictures sent are {expected}; use the source of the pictures")
         count = len(received.usage.granted)
         return Reconstruction(
             self.picture.expand(count, -1, -1, -1).contiguous(),

@@ -25,7 +25,7 @@ class SoftCast(Component):
     know, the gain from that and the 8 bits of side information. A picture whose side information is lost has
     no scale: it is grey and counts as a failure.
 
-    Units: noise levels in message units, 0 to inf. References: Jakubczak and Katabi 2011, section 4.3 (LLSE).
+    Units: noise levels in message units, 0 to inf. References: Jakubczak and Katabi 2011 (linear least squares estimator).
 
     Example::
 
@@ -35,7 +35,7 @@ class SoftCast(Component):
     TAKES: ClassVar[frozenset[str]] = frozenset({"softcast"})
 
     kind: Literal["softcast"] = "softcast"
-    block: Block = Field("frame", description="transform of the whole frame, or side of the square blocks, pixels; as the transmitter's")
+    block: Block = Field("frame", description="transform of the whole frame, or side of square blocks, pixels; as transmitted")
 
     def fits(self, transmit: Component) -> str | None:
         block = getattr(transmit, "block", self.block)
@@ -54,13 +54,13 @@ class SoftCastReceiver:
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         part, side = received.parts.get("image"), received.side
         if not isinstance(part, ReceivedReals) or side is None:
-            raise ScenarioError("receive: softcast needs the real part 'image' and the side information that `transmit: softcast` sends")
+            raise ScenarioError("receive: softcast needs the real part 'image' and the side information of `transmit: softcast`")
         form = format_of(received.image_size, self.block, self.device)
         groups, blocks = part.shape
         if blocks != form.blocks:
             raise ScenarioError(
-                f"receive: softcast with `block: {self.block}` expects {form.blocks} blocks a picture and the transmitter sent {blocks}; "
-                "give transmit and receive the same `block`"
+                f"receive: softcast with `block: {self.block}` expects {form.blocks} blocks a picture "
+                f"and the transmitter sent {blocks}; give transmit and receive the same `block`"
             )
         ok = (side.ok & part.ok).to(self.device)
         values = self._estimate(part, form, groups) / form.gains(bits_to_level(side.bits.to(self.device)), groups)[:, :, None]

@@ -52,13 +52,14 @@ def decode_labels(data: bytes, path: Path, table: np.ndarray) -> np.ndarray:
     image = _decoded(data, path)
     values = np.asarray(image)
     if values.ndim != 2:
-        raise DataError(f"label map '{path}' is a colour picture (mode {image.mode}); expected one class index a pixel (mode L or P)")
+        raise DataError(f"label map '{path}' is a colour picture (mode {image.mode}); expected class indices (mode L or P)")
     values = values.astype(np.int64)
     known = (values >= 0) & (values < len(table))
     classes = np.where(known, table[np.where(known, values, 0)], UNDEFINED)
     if (classes == UNDEFINED).any():
         wrong = sorted(set(values[classes == UNDEFINED].tolist()))
-        raise DataError(f"label map '{path}' holds {_some(wrong)}; allowed: {_ranges(np.flatnonzero(table != UNDEFINED).tolist())}")
+        right = np.flatnonzero(table != UNDEFINED).tolist()
+        raise DataError(f"label map '{path}' holds {_some(wrong)}; allowed: {_ranges(right)}")
     return classes.astype(np.uint8)
 
 

@@ -132,7 +132,8 @@ class FileSource:
         unknown = [name for name in ids if name not in self._entries]
         if unknown:
             near = allowed(unknown[0], self._entries).partition("; ")[2]
-            raise DataError(f"there is no image '{unknown[0]}' among the {len(self._entries)} of this source" + (f"; {near}" if near else ""))
+            given = f"there is no image '{unknown[0]}' among the {len(self._entries)} of this source"
+            raise DataError(f"{given}; {near}" if near else given)
         images = [self._image(self._entries[name]) for name in ids]
         pixels = np.stack([image.pixels for image in images]) if images else np.zeros((0, *self.size, 3), np.uint8)
         labels = np.stack([image.labels for image in images]) if images and self.classes else None

@@ -71,7 +71,7 @@ def frame_of(path: Path) -> tuple[str, int]:
     """
     match = re.fullmatch(r"(.+)_f?(\d+)", path.stem)
     if not match:
-        raise DataError(f"camvid: '{path}' is not named DRIVE_FRAME, such as 0006R0_f00930.png, so its place in the drive is unknown")
+        raise DataError(f"camvid: '{path}' is not named DRIVE_FRAME, such as 0006R0_f00930.png; rename it")
     return match[1], int(match[2])
 
 

@@ -78,7 +78,8 @@ class Cityscapes(FilesDescription):
         train = self._list("train") if has_train else []
         tuning = train[::TUNING_EVERY]
         held_out = {entry.id for entry in tuning}
-        reported = [entry for entry in (train if self.split == "train" and train else self._list(self.split)) if entry.id not in held_out]
+        split = train if self.split == "train" and has_train else self._list(self.split)
+        reported = [entry for entry in split if entry.id not in held_out]
         training = tuning or photos.entries(photos.TUNING)
         return FileSource(self.size, self.chosen(reported), tuning, training, _classes(), limit=self.limit)
 

@@ -38,7 +38,7 @@ class Folder(FilesDescription):
     kind: Literal["folder"] = "folder"
     size: Size = size_field(256, 256)
     recursive: bool = Field(False, description="look into subfolders as well")
-    on_damaged: Literal["skip", "stop"] = Field("skip", description="what a damaged picture does: it is skipped, or it stops the run")
+    on_damaged: Literal["skip", "stop"] = Field("skip", description="a damaged picture is skipped, or stops the run")
     cluster: Literal["image", "folder", "prefix"] = Field("image", description="what is independent of each other")
     tuning: str | None = Field(None, description="folder of pictures to tune on, never reported")
 
@@ -93,7 +93,7 @@ class _Folder(FileSource):
         reported = {ref.digest: ref.id for ref in self.images()} if self._tuning else {}
         for ref in super().tuning():
             if ref.digest in reported:
-                raise DataError(f"tuning picture '{ref.id}' is also the reported picture '{reported[ref.digest]}'; keep the two apart")
+                raise DataError(f"'{ref.id}' is also the reported picture '{reported[ref.digest]}'; keep the two apart")
         return super().tuning()
 
 

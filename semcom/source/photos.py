@@ -24,7 +24,7 @@ def entries(names: tuple[str, ...]) -> list[Entry]:
     folder = Path(spec.submodule_search_locations[0]) / "data"
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise DataError(f"the installed scikit-image has no '{missing[0]}' in '{folder}'; install scikit-image 0.25 or 0.26 from its wheel")
+        raise DataError(f"the installed scikit-image has no '{missing[0]}' in '{folder}'; install scikit-image from its wheel")
     return [Entry(Path(name).stem, Path(name).stem, folder / name) for name in names]
 
 

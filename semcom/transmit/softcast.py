@@ -35,7 +35,7 @@ class SoftCast(Component):
     and receiver must name the same block.
 
     Shapes: real part [B, D], D at most the budget's reals. Units: mean square at most 1 per picture.
-    References: Jakubczak and Katabi 2011, "A cross-layer design for scalable mobile video", Lemma 1.
+    References: Jakubczak and Katabi 2011, "A cross-layer design for scalable mobile video" (power allocation).
 
     Example::
 
@@ -69,7 +69,8 @@ class SoftCastTransmitter:
         groups = min(reals // form.blocks, form.order.numel())
         reasons: tuple[str | None, ...] = ()
         if groups == 0:
-            reason = f"softcast: its smallest part is {form.blocks} reals, and {reals} fit {budget.channel_uses} channel uses after the header"
+            fit = f"{reals} fit {budget.channel_uses} channel uses after the header"
+            reason = f"softcast: its smallest part is {form.blocks} reals, and {fit}"
             groups, reasons = 1, (reason,) * len(images)
         values, side = self._scaled(images.pixels.to(self.device), form, groups)
         return Message(
