@@ -1,6 +1,6 @@
 """How much faster the links are than a plain loop of Sionna calls, one image and one SNR at a time.
 
-    python benchmarks/links.py [--images 4] [--snrs 10] [--runs 5]
+    python benchmarks/links.py [--images 4] [--snrs 10] [--runs 7] [--skip-digital]
 
 Both sides send the same bits (or reals) of the same size over the same kind of channel, in this process,
 in turns; the table gives the median time of each and the ratio. They draw different noise, so "equal
@@ -81,7 +81,9 @@ def digital(images: int, snrs: list[float], runs: int) -> tuple[str, float, floa
     decoder = LDPC5GDecoder(encoder, num_iter=20)
     mapper, demapper = Mapper("qam", scheme.bits_per_symbol), Demapper("app", "qam", scheme.bits_per_symbol)
     air = SionnaAWGN()
-    information = torch.from_numpy(generator("benchmark", "loop").integers(0, 2, (images, block.blocks, block.block_bits)).astype(np.float32))
+    information = torch.from_numpy(
+        generator("benchmark", "loop").integers(0, 2, (images, block.blocks, block.block_bits)).astype(np.float32)
+    )
 
     def ours():
         forget_draws()
@@ -109,9 +111,9 @@ def digital(images: int, snrs: list[float], runs: int) -> tuple[str, float, floa
 
 def analog(kind: str, images: int, snrs: list[float], runs: int) -> list[tuple[str, float, float]]:
     from sionna.phy.channel import AWGN as SionnaAWGN
-    from sionna.phy.channel import FlatFadingChannel
+    from sionna.phy.channel import ApplyFlatFadingChannel, FlatFadingChannel, GenerateFlatFadingChannel
 
-    channel = {"awgn": AWGN(), "rayleigh fast": Rayleigh(fading="fast")}[kind]
+    channel = {"awgn": AWGN(), "rayleigh fast": Rayleigh(fading="fast"), "rayleigh block": Rayleigh()}[kind]
     link = Analog().build(channel.build("cpu"), "cpu")
     budget = link.budget(USES, Condition(0.0))
     values = torch.from_numpy(generator("benchmark").standard_normal((images, budget.reals), dtype=np.float32))
@@ -119,21 +121,29 @@ def analog(kind: str, images: int, snrs: list[float], runs: int) -> list[tuple[s
     message = Message({"x": Reals(values, (budget.reals,))}, budget, (HEIGHT, WIDTH))
     rows, streams, conditions = batch(images, snrs)
     awgn, fading = SionnaAWGN(), FlatFadingChannel(1, 1, return_channel=True)
+    gain, over = GenerateFlatFadingChannel(1, 1), ApplyFlatFadingChannel()
+
+    def block_fading(x: torch.Tensor, no: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = gain(1).expand(x.shape[1], 1, 1)
+        return over(x.T, h, no).T, h[:, 0].T
 
     def meet(x: torch.Tensor, no: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Equalised symbols and their noise level."""
         if kind == "awgn":
-            return awgn(x, no), torch.ones_like(x)
+            return awgn(x, no), no.sqrt().expand(x.shape)
+        if kind == "rayleigh block":  # Sionna's flat fading block draws one gain an example
+            y, h = block_fading(x[None], no)
+            return (y / h)[0], no.sqrt() / h[0].abs()
         y, h = fading(x[:, None], no)
-        return y[:, 0], h[:, 0, 0]
+        return (y / h[:, 0])[:, 0], no.sqrt() / h[:, 0, 0].abs()
 
     def loop():
         out = []
         for image in values:
             for snr_db in snrs:
                 no = torch.tensor(10.0 ** (-snr_db / 10.0))
-                y, h = meet(torch.view_as_complex(image.reshape(-1, 2)) / math.sqrt(2.0), no)
-                estimate = torch.view_as_real(math.sqrt(2.0) * (y / h)).flatten()
-                out.append((estimate, (no.sqrt() / h.abs()).repeat_interleave(2)))
+                symbols, noise_std = meet(torch.view_as_complex(image.reshape(-1, 2)) / math.sqrt(2.0), no)
+                out.append((torch.view_as_real(math.sqrt(2.0) * symbols).flatten(), noise_std.repeat_interleave(2)))
         return out
 
     def kept():
@@ -158,16 +168,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--snrs", type=int, default=10)
+    parser.add_argument("--skip-digital", action="store_true", help="leave out the LDPC decoder, which takes most of the time")
     parser.add_argument("--runs", type=int, default=7, help="timings of each side; the digital link takes three")
     options = parser.parse_args()
 
     def snrs_from(low: float) -> list[float]:
         return [low + STEP_DB * i for i in range(options.snrs)]
 
-    lines = [*analog("awgn", options.images, snrs_from(ANALOG_LOWEST_DB), options.runs)]
-    lines += analog("rayleigh fast", options.images, snrs_from(ANALOG_LOWEST_DB), options.runs)
-    lines.append(digital(options.images, snrs_from(LOWEST_DB), min(3, options.runs)))
-    title = f"{options.images} images {HEIGHT}x{WIDTH}, {options.snrs} SNRs, k = {USES}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
+    lines = analog("rayleigh fast", options.images, snrs_from(ANALOG_LOWEST_DB), options.runs)
+    lines += analog("rayleigh block", options.images, snrs_from(ANALOG_LOWEST_DB), options.runs)
+    lines += [*analog("awgn", options.images, snrs_from(ANALOG_LOWEST_DB), options.runs)]
+    if not options.skip_digital:
+        lines.append(digital(options.images, snrs_from(LOWEST_DB), min(3, options.runs)))
+    title = f"{options.images} images {HEIGHT}x{WIDTH}, {options.snrs} SNRs, k = {USES}"
+    title += f", {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
     table = Table("link", "Sionna loop [ms]", "semcom [ms]", "times faster", title=title)
     for name, loop, ours in lines:
         table.add_row(name, f"{1e3 * loop:.1f}", f"{1e3 * ours:.1f}", f"{loop / ours:.1f}")

@@ -179,15 +179,16 @@ class Usage:
     def check(self, tolerance: float = 1e-4) -> Usage:
         """This ledger, or LedgerError with the first row that does not add up."""
         total = sum(self.uses.values())
-        for row in range(len(self.granted)):
+        negative = torch.stack(list(self.uses.values())).lt(0).any(dim=0)
+        wrong = (total != self.granted) | negative | ~(self.energy <= self.granted * (1.0 + tolerance))
+        for row in wrong.nonzero()[:1, 0].tolist():
             k, spent, joules = int(self.granted[row]), int(total[row]), float(self.energy[row])
             if spent != k:
                 parts = ", ".join(f"{name} {int(v[row])}" for name, v in self.uses.items())
                 raise LedgerError(f"image {row} was granted {k} channel uses and accounts for {spent} ({parts})")
             if min(int(v[row]) for v in self.uses.values()) < 0:
                 raise LedgerError(f"image {row} accounts for a negative number of channel uses")
-            if joules > k * (1.0 + tolerance):
-                raise LedgerError(f"image {row} radiated energy {joules:.6g} over {k} channel uses; mean power at most 1 is allowed")
+            raise LedgerError(f"image {row} radiated energy {joules:.6g} over {k} channel uses; mean power at most 1 is allowed")
         return self
 
 

@@ -95,7 +95,9 @@ class AnalogLink(base.Link):
             usage=_usage(message, feasible, header_uses, plan.uses, power * (header_uses + plan.radiated(values, energy) / 2.0)),
             image_size=message.image_size,
             side=side,
-            counts={"header_failures": (feasible & ~side.ok).to(torch.int64), "headers": feasible.to(torch.int64)} if side else {},
+            counts={"header_failures": (feasible & ~side.ok).to(torch.int64), "headers": feasible.to(torch.int64)}
+            if side
+            else {},
         )
 
 

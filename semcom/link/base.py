@@ -143,11 +143,15 @@ class Link(ABC):
     def send(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Received:
         """Send one message a row, each at its condition, over the channel drawn from ``streams``."""
         if not len(message) == len(conditions) == len(streams):
-            raise ValueError(f"{len(message)} messages, {len(conditions)} conditions, {len(streams)} streams; expected equal numbers")
+            raise ValueError(
+                f"{len(message)} messages, {len(conditions)} conditions, {len(streams)} streams; expected equal numbers"
+            )
         air = Air(self.channel, conditions, streams, message.budget.channel_uses, self.device)
         received = self.over(message, conditions, air)
         if air.left:
-            raise ValueError(f"the link took {message.budget.channel_uses - air.left} of {message.budget.channel_uses} channel uses")
+            raise ValueError(
+                f"the link took {message.budget.channel_uses - air.left} of {message.budget.channel_uses} channel uses"
+            )
         received.usage.check()
         return received
 

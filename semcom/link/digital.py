@@ -188,7 +188,9 @@ class _Frame:
     def descramble(self, llrs: torch.Tensor) -> torch.Tensor:
         return llrs * (1.0 - 2.0 * self._flips)
 
-    def unpack(self, decoded: torch.Tensor, ok: torch.Tensor, sent: Message) -> tuple[ReceivedBits | None, dict[str, ReceivedBits]]:
+    def unpack(
+        self, decoded: torch.Tensor, ok: torch.Tensor, sent: Message
+    ) -> tuple[ReceivedBits | None, dict[str, ReceivedBits]]:
         """Side information and parts as the receiver reads them; what it reads from a failed frame is not ok."""
         side, start = None, 0
         if sent.side is not None:

@@ -104,7 +104,10 @@ class IdealLink(base.Link):
             raise Infeasible("no channel use is granted")
         bits = self._bits(channel_uses, 10.0 ** (condition.snr_db / 10.0)) - side_bits
         if bits < 1:
-            raise Infeasible(f"{channel_uses} channel uses carry {bits + side_bits} bits at {condition.snr_db:g} dB and side information takes {side_bits}")
+            raise Infeasible(
+                f"{channel_uses} channel uses carry {bits + side_bits} bits at {condition.snr_db:g} dB, "
+                f"and side information takes {side_bits}"
+            )
         return Budget(channel_uses, bits=bits, snr_db=condition.snr_db)
 
     def success(self, condition: Condition, channel_uses: int) -> float:
@@ -150,12 +153,16 @@ class IdealLink(base.Link):
         error = _error_probability(bits, k, (gains[:, 0] * snr[:, 0]).cpu().numpy())
         return air.uniform("finite blocklength") >= torch.from_numpy(error).to(self.device)
 
-    def _usage(self, message: Message, feasible: torch.Tensor, sent: torch.Tensor, side_bits: int, needed: int, power: float) -> Usage:
+    def _usage(
+        self, message: Message, feasible: torch.Tensor, sent: torch.Tensor, side_bits: int, needed: int, power: float
+    ) -> Usage:
         granted = torch.full_like(sent, message.budget.channel_uses)
         weights = {"payload": sent, "header": torch.full_like(sent, side_bits), "padding": needed - side_bits - sent}
         uses = {name: torch.where(feasible, share, 0) for name, share in base.share_out(granted, weights).items()}
         uses["unused"] = torch.where(feasible, 0, granted)
-        code = {"capacity": "a capacity-achieving code", "finite_blocklength": "a code as good as the normal approximation"}[self.rule]
+        code = {"capacity": "a capacity-achieving code", "finite_blocklength": "a code as good as the normal approximation"}[
+            self.rule
+        ]
         free = (*message.free, base.PERFECT_CSI, code, "the length of the message, and that it arrived without error")
         return Usage(granted, uses, torch.where(feasible, power * granted, 0.0).to(torch.float64), free)
 
@@ -174,7 +181,10 @@ def _check_fits(sent: torch.Tensor, budget: Budget, feasible: torch.Tensor) -> N
     over = feasible & (sent > budget.bits)
     if bool(over.any()):
         row = int(over.nonzero()[0])
-        raise LedgerError(f"image {row} has {int(sent[row])} bits; {budget.channel_uses} channel uses carry {budget.bits}, so encode for the link's budget")
+        raise LedgerError(
+            f"image {row} has {int(sent[row])} bits; {budget.channel_uses} channel uses carry {budget.bits}, "
+            "so encode for the link's budget"
+        )
 
 
 def _arrived(part: Bits, arrives: torch.Tensor) -> ReceivedBits:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import lazy_loader as lazy
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo, model_validator
@@ -89,7 +89,9 @@ class Parts(Component):
     """
 
     kind: Literal["parts"] = "parts"
-    parts: dict[str, Share] = Field(description="part name -> its link, share of uses, share of power; in the order of sending", min_length=1)
+    parts: dict[str, Share] = Field(
+        description="part name -> its link, share of uses, share of power; in the order of sending", min_length=1
+    )
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Parts:
@@ -104,12 +106,14 @@ class Parts(Component):
         """Every part of the message has a link that carries it, and no link waits for a part that does not come."""
         made = transmit.PARTS
         if made and made != set(self.parts):
-            return f"link 'parts' lists {', '.join(self.parts)} and transmit '{transmit.kind}' makes {', '.join(sorted(made))}; list the same"
+            makes = f"transmit '{transmit.kind}' makes {', '.join(sorted(made))}"
+                return f"link 'parts' lists {', '.join(self.parts)} and {makes}; list the same"
         for name, share in self.parts.items():
             if not share.link.CARRIES & transmit.CARRIES:
                 what = {"bits": "bits", "reals": "real numbers"}
                 carried, needed = (" and ".join(what[c] for c in sorted(side)) for side in (share.link.CARRIES, transmit.CARRIES))
-                return f"the link of part '{name}' carries {carried} and transmit '{transmit.kind}' makes {needed}; give it another link"
+                made_of = f"transmit '{transmit.kind}' makes {needed}"
+                return f"the link of part '{name}' carries {carried} and {made_of}; give it another link"
         return None
 
     def __hash__(self) -> int:  # a field is a dict
@@ -163,7 +167,9 @@ class PartsLink(base.Link):
 
     def success(self, condition: Condition, channel_uses: int) -> float | None:
         """The product over the parts, as if they failed independently; None where a part is not all or nothing."""
-        each = [link.success(self._condition(name, condition), self._uses(name, channel_uses)) for name, link in self.links.items()]
+        each = [
+            link.success(self._condition(name, condition), self._uses(name, channel_uses)) for name, link in self.links.items()
+        ]
         return None if None in each else math.prod(each)
 
     def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
@@ -192,7 +198,9 @@ class PartsLink(base.Link):
         budget = message.budget.part(name)
         given, granted = budget.channel_uses, self._uses(name, message.budget.channel_uses)
         if given != granted:
-            raise LedgerError(f"part '{name}' was made for {given} channel uses; its share of {message.budget.channel_uses} is {granted}")
+            raise LedgerError(
+                f"part '{name}' was made for {given} channel uses; its share of {message.budget.channel_uses} is {granted}"
+            )
         return replace(message, parts={name: message.parts[name]}, budget=budget, side=side)
 
 

@@ -55,7 +55,9 @@ def test_the_bank_is_bounded():
 
 def test_uses_are_taken_in_order_and_never_twice():
     air = base.Air(AWGN().build("cpu"), [Condition(0.0)], Streams.of("a"), 10, "cpu")
-    whole = base.Air(AWGN().build("cpu"), [Condition(0.0)], Streams.of("a"), 10, "cpu").transmit(torch.ones(1, 10, dtype=torch.complex64))
+    whole = base.Air(AWGN().build("cpu"), [Condition(0.0)], Streams.of("a"), 10, "cpu").transmit(
+        torch.ones(1, 10, dtype=torch.complex64)
+    )
     first = air.transmit(torch.ones(1, 4, dtype=torch.complex64)).symbols
     air.skip(2)
     second = air.transmit(torch.ones(1, 4, dtype=torch.complex64)).symbols

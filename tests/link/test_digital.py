@@ -171,7 +171,12 @@ ACCURACY_DB = 0.4
 
 @pytest.mark.parametrize(
     "channel, snr_db",
-    [(AWGN(), 1.2), (Rayleigh(fading="block"), 4.0), (Rayleigh(fading="fast"), 3.0), (Rayleigh(fading="block", coherence=128), 4.5)],
+    [
+        (AWGN(), 1.2),
+        (Rayleigh(fading="block"), 4.0),
+        (Rayleigh(fading="fast"), 3.0),
+        (Rayleigh(fading="block", coherence=128), 4.5),
+    ],
     ids=["awgn", "one block", "fast", "coherence 128"],
 )
 def test_predicted_success_is_what_is_simulated(channel, snr_db):

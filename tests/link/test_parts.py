@@ -51,7 +51,10 @@ def test_each_part_gets_its_share_and_the_sum_is_the_grant():
 
 def test_power_shares_move_noise_from_one_part_to_the_other():
     def noise(power):
-        parts = {"map": {"link": "analog", "uses": 0.5, "power": power}, "latent": {"link": "analog", "uses": 0.5, "power": 1 - power}}
+        parts = {
+            "map": {"link": "analog", "uses": 0.5, "power": power},
+            "latent": {"link": "analog", "uses": 0.5, "power": 1 - power},
+        }
         link = Parts.model_validate({"parts": parts}).build(AIR, "cpu")
         values = message(link.budget(1000, Condition(0.0)), reals=1000).parts["latent"]
         sent = Message({"map": values, "latent": values}, link.budget(1000, Condition(0.0)), (8, 8))
@@ -81,7 +84,9 @@ def test_parts_meet_the_air_in_order():
     whole = Analog().build(AIR, "cpu")
     joined = Message({"x": Reals(torch.cat([values.values] * 2, dim=1), (2000,))}, whole.budget(1000, Condition(0.0)), (8, 8))
     together = whole.send(joined, [Condition(0.0)] * 4, Streams.of("abcd")).parts["x"].values
-    torch.testing.assert_close(torch.cat([received.parts[n].values for n in ("map", "latent")], dim=1), together, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        torch.cat([received.parts[n].values for n in ("map", "latent")], dim=1), together, rtol=0, atol=1e-5
+    )
 
 
 def test_description_round_trip_and_identity():
@@ -124,7 +129,9 @@ def test_names_that_do_not_match_and_parts_that_do_not_fit_say_so():
         link.send(Message({"map": sent.parts["map"]}, sent.budget, (8, 8)), conditions, streams)
     with pytest.raises(Infeasible, match="part 'map'"):
         link.budget(60, Condition(3.0))
-    inflated = Message(sent.parts, Parts.model_validate(DIGITAL_AND_ANALOG).build(AIR, "cpu").budget(4000, Condition(3.0)), (8, 8))
+    inflated = Message(
+        sent.parts, Parts.model_validate(DIGITAL_AND_ANALOG).build(AIR, "cpu").budget(4000, Condition(3.0)), (8, 8)
+    )
     grown = type(inflated.budget)(2000, parts=inflated.budget.parts)  # the parts of a larger grant
     with pytest.raises(LedgerError, match="its share of 2000 is 500"):
         link.send(Message(sent.parts, grown, (8, 8)), conditions, streams)
