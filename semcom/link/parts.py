@@ -107,7 +107,7 @@ class Parts(Component):
         made = transmit.PARTS
         if made and made != set(self.parts):
             makes = f"transmit '{transmit.kind}' makes {', '.join(sorted(made))}"
-                return f"link 'parts' lists {', '.join(self.parts)} and {makes}; list the same"
+            return f"link 'parts' lists {', '.join(self.parts)} and {makes}; list the same"
         for name, share in self.parts.items():
             if not share.link.CARRIES & transmit.CARRIES:
                 what = {"bits": "bits", "reals": "real numbers"}
