@@ -48,7 +48,8 @@ class LDPC:
         if not MIN_BLOCK_BITS <= k <= MAX_BLOCK_BITS:
             raise ValueError(f"a code block of {k} information bits; allowed: {MIN_BLOCK_BITS} to {MAX_BLOCK_BITS}")
         if k > MAX_RATE * n:
-            raise ValueError(f"{k} information bits in {n} coded bits is rate {k / n:.3f}; allowed: up to {MAX_RATE}; code more bits")
+            rate = f"rate {k / n:.3f}" if n else "impossible"
+            raise ValueError(f"{k} information bits in {n} coded bits is {rate}; allowed: up to rate {MAX_RATE}")
         self.k, self.n, self.iterations = k, n, iterations
         self.device = torch.device(device_name(device))
         self._mother = min(n, (5 if _is_graph_2(k, n) else 3) * k)

@@ -86,4 +86,4 @@ def _von_mises_quantile(u: np.ndarray, concentration: np.ndarray) -> np.ndarray:
 def check_coherence(fading: str, coherence: int | None) -> None:
     """ValueError where a coherence length is given that fast fading would ignore."""
     if fading == "fast" and coherence is not None:
-        raise ValueError(f"coherence {coherence} beside fading: fast, where every channel use has its own gain; remove one of the two")
+        raise ValueError(f"coherence {coherence} beside fading: fast, where each channel use has its own gain; remove one")

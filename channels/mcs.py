@@ -94,7 +94,8 @@ def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int) -> float:
     """
     curves = _measured().get(mcs.name)
     if not curves:
-        raise ValueError(f"no block error rates were measured for '{mcs.name}'; run: python -m channels.measure_bler --mcs {mcs.name}")
+        command = f"python -m channels.measure_bler --mcs {mcs.name}"
+        raise ValueError(f"no block error rates were measured for '{mcs.name}'; run: {command}")
     sizes = sorted(curves)
     logs = [_log_rate(curves[size], snr_db) for size in sizes]
     rate = math.exp(float(np.interp(math.log(information_bits), np.log(sizes), logs)))

@@ -130,7 +130,8 @@ def main() -> None:
             if mcs.rate <= GRAPH_2_RATE and size > MAX_BLOCK_BITS_GRAPH_2:
                 continue  # base graph 2 has no blocks of this size
             if time.monotonic() < deadline:
-                measure_curve(Block(mcs, size, options.device), float(mcs.rate), options.output, MOST_BLOCKS.get(size, 200), deadline)
+                block = Block(mcs, size, options.device)
+                measure_curve(block, float(mcs.rate), options.output, MOST_BLOCKS.get(size, 200), deadline)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,12 @@ class Rayleigh(ChannelDescription):
     """
 
     kind: Literal["rayleigh"] = "rayleigh"
-    fading: Literal["block", "fast"] = Field("block", description="block: one gain a coherence block; fast: independent at every channel use")
-    coherence: int | None = Field(None, ge=1, description="length of a block, channel uses; null: one gain for the whole transmission")
+    fading: Literal["block", "fast"] = Field(
+        "block", description="block: one gain a coherence block; fast: an independent one at every channel use"
+    )
+    coherence: int | None = Field(
+        None, ge=1, description="length of a coherence block, channel uses; null: one gain for the whole transmission"
+    )
 
     @model_validator(mode="after")
     def _coherence_is_of_blocks(self) -> Rayleigh:

@@ -28,9 +28,15 @@ class Rician(ChannelDescription):
     """
 
     kind: Literal["rician"] = "rician"
-    k_db: float = Field(6.0, ge=-60.0, le=60.0, description="Rician factor K, power of the line of sight over that of the scattered paths, dB")
-    fading: Literal["block", "fast"] = Field("block", description="block: one gain a coherence block; fast: independent at every channel use")
-    coherence: int | None = Field(None, ge=1, description="length of a block, channel uses; null: one gain for the whole transmission")
+    k_db: float = Field(
+        6.0, ge=-60.0, le=60.0, description="Rician factor K: power of the line of sight over that of the scattered paths, dB"
+    )
+    fading: Literal["block", "fast"] = Field(
+        "block", description="block: one gain a coherence block; fast: an independent one at every channel use"
+    )
+    coherence: int | None = Field(
+        None, ge=1, description="length of a coherence block, channel uses; null: one gain for the whole transmission"
+    )
 
     @model_validator(mode="after")
     def _coherence_is_of_blocks(self) -> Rician:

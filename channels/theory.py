@@ -135,7 +135,8 @@ def normal_approximation(n: int, snr: float, error: float) -> float:
     """Bits in n complex uses of AWGN at block error probability ``error``: n C - sqrt(n V) Qinv(error) + log2(n)/2.
 
     With C = log2(1 + SNR) and the dispersion V = SNR (SNR + 2) / (1 + SNR)^2 log2(e)^2, per complex use
-    (two real ones); kept between 0 and n C, which the last term would leave at very low SNR. References: Polyanskiy, Poor, Verdu 2010, equations 293 and 296.
+    (two real ones); kept between 0 and n C, which the last term would leave at very low SNR.
+    References: Polyanskiy, Poor, Verdu 2010, theorem 54.
     """
     from scipy.special import ndtri
 

@@ -111,7 +111,8 @@ def test_draws_are_the_same_whatever_k():
     for k_db in K_DB:
         k = 10 ** (k_db / 10)
         h = Rician(k_db=k_db, fading="fast").build().draw(50, draws(1)).h
-        torch.testing.assert_close((h - math.sqrt(k / (k + 1))) * math.sqrt(k + 1), rayleigh, rtol=0, atol=1e-5 * math.sqrt(k + 1))
+        scatter = (h - math.sqrt(k / (k + 1))) * math.sqrt(k + 1)
+        torch.testing.assert_close(scatter, rayleigh, rtol=0, atol=1e-5 * math.sqrt(k + 1))
     blocks = Rician(k_db=-60, coherence=5).build().draw(20, draws(3)).h
     torch.testing.assert_close(blocks, Rayleigh(coherence=5).build().draw(20, draws(3)).h, rtol=0, atol=5e-3)
 

@@ -37,7 +37,7 @@ def test_llrs_are_bayes_rule(m):
     labels, points = all_labels(m).numpy().astype(bool), QAM(m).modulate(all_labels(m))[:, 0].numpy().astype(complex)
     log_p = -np.abs(y[..., None] - points) ** 2 / variance[..., None]
     expected = np.stack(
-        [np.logaddexp.reduce(log_p[..., bit], axis=-1) - np.logaddexp.reduce(log_p[..., ~bit], axis=-1) for bit in labels.T], axis=-1
+        [np.logaddexp.reduce(log_p[..., b], axis=-1) - np.logaddexp.reduce(log_p[..., ~b], axis=-1) for b in labels.T], axis=-1
     )
     llr = QAM(m).llrs(torch.from_numpy(y).to(torch.complex64), torch.from_numpy(variance).float())
     assert llr.dtype == torch.float32

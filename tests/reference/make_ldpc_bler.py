@@ -20,6 +20,7 @@ CURVES = [  # bits per symbol, k, n, SNR (Es/N0) in dB
     (6, 360, 480, (13.0, 14.0, 15.0)),
 ]
 BLOCKS, BATCH = 1000, 100
+SOURCE = "sionna-no-rt 2.2.0: LDPC5GEncoder, LDPC5GDecoder(num_iter=20), seed 1"
 
 config.device = "cpu"
 config.seed = 1
@@ -38,4 +39,4 @@ with open(Path(__file__).with_name("ldpc_bler.csv"), "w", newline="") as file, t
                 no = torch.tensor(10.0 ** (-snr_db / 10.0))
                 decoded = decoder(demapper(channel(mapper(encoder(bits)), no), no))
                 errors += int((decoded != bits).any(dim=1).sum())
-            writer.writerow((m, k, n, snr_db, BLOCKS, errors, "sionna-no-rt 2.2.0: LDPC5GEncoder, LDPC5GDecoder(num_iter=20), seed 1"))
+            writer.writerow((m, k, n, snr_db, BLOCKS, errors, SOURCE))
