@@ -128,11 +128,14 @@ class _Plan:
         reals = _joined(stream)
         if reals.shape[1] < 2 * self.uses:  # an odd last element has zero for company
             reals = torch.nn.functional.pad(reals, (0, 1))
-        x = torch.view_as_complex((reals / A).reshape(len(reals), self.uses, 2))
-        seen = air.transmit(x, power)
-        estimate = torch.view_as_real(seen.symbols).flatten(1).mul_(A)
-        # a sigma / (sqrt(2) |h|) per real, for I and for Q; a = sqrt(2) leaves sigma / |h|. A constant row stays a view.
-        noise_std = seen.noise_std[:, :, None].expand(-1, -1, 2).reshape(estimate.shape)
+        pairs = torch.view_as_complex(reals.reshape(len(reals), self.uses, 2))
+        seen = air.transmit(pairs, power / A**2)  # the symbol is x = (s1 + j s2) / a; what comes back is a y / h
+        estimate = torch.view_as_real(seen.symbols).flatten(1)
+        noise_std = seen.noise_std / math.sqrt(2.0)  # a sigma / (sqrt(2) |h|) per real, the same for I and for Q
+        if noise_std.shape[1] == 1:
+            noise_std = noise_std.expand(estimate.shape)
+        else:
+            noise_std = noise_std[:, :, None].expand(-1, -1, 2).reshape(estimate.shape)
         if len(stream) > 1:
             estimate, noise_std = self._combine(estimate, noise_std)
         return self._unpuncture(estimate[:, : self.sent], 0.0), self._unpuncture(noise_std[:, : self.sent], math.inf)

@@ -25,7 +25,8 @@ PERFECT_CSI = "the channel gain h and the noise variance at the receiver (perfec
 @dataclass(frozen=True)
 class Observation:
     """Symbols after equalisation, unbiased: ``symbols`` complex64 [B, m] are what was sent plus noise of
-    standard deviation ``noise_std`` float32 [B, m] per complex symbol, inf where the channel was zero."""
+    standard deviation ``noise_std`` float32 per complex symbol, inf where the channel was zero; [B, m], or
+    [B, 1] where it is the same for all."""
 
     symbols: torch.Tensor
     noise_std: torch.Tensor
@@ -106,7 +107,7 @@ class Air:
         h, noise, sigma = self._gain(uses), self._noise[:, uses], self.sigma / math.sqrt(power)
         square = h.real.square() + h.imag.square()
         inverse = torch.where(square > 0, h.conj() / square, 0.0)
-        noise_std = (sigma * self._rows(square.rsqrt())).expand(x.shape)
+        noise_std = sigma * self._rows(square.rsqrt())
         if self._is_flat:
             # y / h = x + n / h: the noise is equalised once a draw, and scaled for each SNR
             symbols = self._scaled(noise if self._is_unity else noise * inverse, sigma).add_(x)
