@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def write_outputs(layout: Layout) -> tuple[pd.DataFrame, list[Path]]:
-    """Collect, write ``table.csv`` and ``rows.parquet``, draw the figures; the points and the paths."""
+    """Collect, write ``table.csv``, ``differences.csv`` and ``rows.parquet``, draw the figures; the points and the paths."""
     from semcom.figures.results import draw
-    from semcom.sweep.collect import collect, rows_of
+    from semcom.sweep.collect import collect, differences, rows_of
 
-    points = collect(layout)
+    rows = rows_of(layout)
+    points, paired = collect(layout, rows), differences(layout, rows)
     atomically(layout.table, lambda path: points.to_csv(path, index=False))
-    write_rows(layout.rows, rows_of(layout))
-    return points, [layout.table, layout.rows, *draw(layout, points)]
+    atomically(layout.differences, lambda path: paired.to_csv(path, index=False))
+    write_rows(layout.rows, rows)
+    return points, [layout.table, layout.differences, layout.rows, *draw(layout, points, paired)]

@@ -59,15 +59,16 @@ def plot(
     """
     from semcom.figures.results import draw
     from semcom.store.reader import open_results
-    from semcom.sweep.collect import collect
+    from semcom.sweep.collect import collect, differences, rows_of
 
     layout = open_results(results)
-    points = collect(layout)
+    rows = rows_of(layout)
+    points = collect(layout, rows)
     known = set(points["metric"])
     for name in metric or []:
         if name not in known:
             raise SemcomError(f"{results} holds no metric '{name}'; {allowed(name, known)}")
-    for path in draw(layout, points, metric):
+    for path in draw(layout, points, differences(layout, rows), metric):
         print(path)
 
 
@@ -90,7 +91,8 @@ def export(
     if format not in FORMATS:
         raise SemcomError(f"--format '{format}' was given; {allowed(format, FORMATS)}")
     layout = open_results(results)
-    table = rows_of(layout) if rows else collect(layout)
+    table = rows_of(layout)
+    table = table if rows else collect(layout, table)
     if format == "parquet":
         if out is None:
             raise SemcomError("Parquet is not text; name a file with --out FILE.parquet")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from semcom.figures import style
 from semcom.figures.curves import curve_grid, curves
+from semcom.figures.labels import metric_label
 from semcom.figures.panel import panel
 from semcom.store.layout import Layout, safe_name
 from semcom.store.panel import Cell, panel_cells
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(layout: Layout, points: pd.DataFrame, metrics: Sequence[str] | None = None) -> list[Path]:
-    """Draw curves of ``metrics`` (the scenario's if None) and the image panels; the files, PNG and PDF."""
+def draw(layout: Layout, points: pd.DataFrame, differences: pd.DataFrame, metrics: Sequence[str] | None = None) -> list[Path]:
+    """Draw curves of ``metrics`` (the scenario's if None), of paired differences, and the image panels; the files, PNG and PDF."""
     plan = read_json(layout.plan)
     asked = plan["figures"]["curves"]
     held = set(points["metric"][points["mean"].notna()])
     wanted = [metric for metric in metrics or asked["metrics"] or plan["metrics"] if metric in held]
-    figures = dict(_curve_figures(points, wanted, plan, asked["axis"] or default_axis(plan["axes"])))
+    axis = asked["axis"] or default_axis(plan["axes"])
+    figures = dict(_curve_figures(points, wanted, plan, axis))
+    figures.update(_difference_figures(differences, wanted, plan, axis))
     if metrics is None:
         figures.update(_panel_figures(layout, plan))
     return [path for name, figure in figures.items() for path in style.save(figure, layout.figures / name)]
@@ -49,6 +52,20 @@ def _curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[s
             yield f"{metric}{suffix}", curves(part, metric, axis, systems).figure
         if len(metrics) > 1:
             yield f"overview{suffix}", curve_grid(part, metrics[:4], axis, systems=systems)
+
+
+def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
+    """Differences to the scenario's first system: paired, so their intervals are much narrower than those of the curves."""
+    held = set(table["metric"]) if len(table) else set()
+    others = [other for other in plan["axes"] if other != axis]
+    systems = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
+    for metric in metrics if not others else ():
+        if metric in held:
+            first = table["baseline"].iloc[0]
+            label = {metric: f"{metric_label(metric)}, less {first}"}
+            ax = curves(table.drop(columns="baseline"), metric, axis, systems, labels=label)
+            ax.axhline(0.0, color="black", linewidth=0.6)
+            yield f"difference_{metric}", ax.figure
 
 
 def _slices(points: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -22,6 +22,7 @@ RATES: Mapping[str, tuple[str, str]] = {
     "ber": ("bit_errors", "bits"),
     "bler": ("block_errors", "blocks"),
     "fer": ("frame_failures", "frames"),
+    "failure_rate": ("lost", "sent"),
 }
 GREY, PRIOR = "grey", "prior"
 COLUMNS = ("metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",

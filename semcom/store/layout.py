@@ -12,7 +12,8 @@ class Layout:
 
     ``batches/`` one Parquet file a finished batch, the only thing that resuming reads; ``pictures/`` the
     reconstructions that panels show; ``tuning/`` settings chosen on tuning images; ``failures/`` a
-    traceback a failed batch; the rest is made anew from these: ``rows.parquet``, ``table.csv``, ``figures/``.
+    traceback a failed batch; the rest is made anew from these: ``rows.parquet``,
+    ``table.csv``, ``differences.csv``, ``figures/``.
     """
 
     root: Path
@@ -52,6 +53,10 @@ class Layout:
     @property
     def rows(self) -> Path:
         return self.root / "rows.parquet"
+
+    @property
+    def differences(self) -> Path:
+        return self.root / "differences.csv"
 
     @property
     def table(self) -> Path:

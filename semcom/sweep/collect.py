@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: what bit errors are counted in; read from the unit of a system's first metric
-COUNTS = ("raw_bit_errors", "raw_bits", "bit_errors", "bits", "block_errors", "blocks", "frame_failures", "frames")
+COUNTS = ("raw_bit_errors", "raw_bits", "bit_errors", "bits", "block_errors", "blocks", "frame_failures", "frames", "lost", "sent")
 
 
 def rows_of(layout: Layout) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def rows_of(layout: Layout) -> pd.DataFrame:
     import pandas as pd
 
     plan, stored = read_json(layout.plan), read_batches(layout)
-    axes = [axis for axis in plan["axes"] if axis != "snr_db"]
+    axes = _axes(plan)[:-1]
     wanted = {
         source: pd.DataFrame(refs)[["id", "digest"]].rename(columns={"id": "image"}) for source, refs in plan["images"].items()
     }
@@ -41,34 +41,84 @@ def rows_of(layout: Layout) -> pd.DataFrame:
     return table[[*first, *(column for column in table.columns if column not in first)]]
 
 
-def collect(layout: Layout) -> pd.DataFrame:
-    """The points of every curve; one line per system, condition, metric and way to show failures."""
+def collect(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
+    """The points of every curve: one line per system, condition, metric and way to show failures."""
     import pandas as pd
 
     from semcom.stats.summary import summarise
 
-    plan, rows = read_json(layout.plan), rows_of(layout)
-    axes = [axis for axis in plan["axes"] if axis != "snr_db"] + ["snr_db"]
+    plan = read_json(layout.plan)
+    axes = _axes(plan)
     points = []
     for place, metric in enumerate(plan["metrics"]):
-        mine = rows[[metric in metrics.split(",") for metrics in rows["metrics"]]]
-        columns = [metric, f"{metric}@prior", *(COUNTS if place == 0 else ())]
-        keep = ["system", *axes, "image", "cluster", "repeat", "status", "ok", *(column for column in columns if column in mine)]
-        points.append(summarise(mine[keep], [metric], axes))
-    table = pd.concat(points, ignore_index=True)
-    described = pd.DataFrame(_described(plan))
-    table = table.merge(described, on=["system", *axes], how="left")
+        counts = COUNTS if place == 0 else ()
+        points.append(summarise(_tuned_for(rows, metric, axes, counts), [metric], axes))
+    table = pd.concat(points, ignore_index=True).merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left")
     table["note"] = [_joined(note, plan) for note in table["note"]]
+    return _in_order(table, plan)
+
+
+def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
+    """Every system less the scenario's first, paired by image and repeat: same pictures, same noise, same channel uses.
+
+    Columns as the points have them; ``mean`` is the mean difference, in the metric's unit, with lost pictures grey.
+    """
+    import pandas as pd
+
+    from semcom.stats.intervals import paired_difference
+    from semcom.stats.sample import Sample
+
+    plan = read_json(layout.plan)
+    axes, first = _axes(plan), plan["entries"][0]["system"]
+    lines = []
+    for metric in plan["metrics"]:
+        mine = _tuned_for(rows, metric, axes, ())
+        mine = mine[mine[metric].notna()]
+        for values, at in mine.groupby(axes, sort=True, dropna=False):
+            samples = {
+                system: Sample.of(part[metric], part["image"], part["cluster"], part["repeat"])
+                for system, part in at.groupby("system", sort=False)
+            }
+            for system in samples if first in samples else ():
+                if system != first:
+                    interval = paired_difference(samples[system], samples[first])
+                    lines.append({"system": system, **dict(zip(axes, values, strict=True)), "metric": metric, "fill": "grey", **vars(interval)})
+    table = pd.DataFrame(lines)
+    if lines:
+        table = table.merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left").assign(baseline=first)
+        table["note"] = [_joined(note, plan) for note in table["note"]]
+        table = _in_order(table, plan)
     return table
+
+
+def _in_order(table: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Metrics and systems in the order of the scenario."""
+    systems = {entry["system"]: place for place, entry in reversed(list(enumerate(plan["entries"])))}
+    metrics = {metric: place for place, metric in enumerate(plan["metrics"])}
+    ranked = table.assign(metric_rank=table["metric"].map(metrics).fillna(len(metrics)), system_rank=table["system"].map(systems))
+    ranked = ranked.sort_values(["metric_rank", "system_rank"], kind="stable", ignore_index=True)
+    return ranked.drop(columns=["metric_rank", "system_rank"])
+
+
+def _axes(plan: dict[str, Any]) -> list[str]:
+    return [axis for axis in plan["axes"] if axis != "snr_db"] + ["snr_db"]
+
+
+def _tuned_for(rows: pd.DataFrame, metric: str, axes: list[str], counts: tuple[str, ...]) -> pd.DataFrame:
+    """The rows whose free settings were tuned for ``metric``, with the columns that statistics need."""
+    mine = rows[[metric in metrics.split(",") for metrics in rows["metrics"]]]
+    sent = mine[metric].notna()
+    mine = mine.assign(lost=(sent & ~mine["ok"]).astype(int), sent=sent.astype(int))
+    columns = ["system", *axes, "image", "cluster", "repeat", "status", "ok", "reason", metric, f"{metric}@prior", *counts]
+    return mine[[column for column in columns if column in mine]]
 
 
 def _described(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Role, order and channel uses of each entry."""
-    axes = [axis for axis in plan["axes"] if axis != "snr_db"]
     return [
         {
             "system": entry["system"],
-            **{axis: entry["values"][axis] for axis in axes},
+            **{axis: entry["values"][axis] for axis in _axes(plan)[:-1]},
             "snr_db": entry["snr_db"],
             "role": entry["role"],
             "channel_uses": plan["units"][next(iter(entry["unit"].values()))]["channel_uses"],

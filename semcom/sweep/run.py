@@ -72,11 +72,11 @@ class Run:
 
     def table(self) -> pd.DataFrame:
         """Every point of every curve, with intervals; runs what has not run yet."""
-        from semcom.sweep.collect import collect
+        from semcom.sweep.collect import collect, rows_of
 
         for _ in self:
             pass
-        return collect(self.layout)
+        return collect(self.layout, rows_of(self.layout))
 
     def _prepare(self) -> None:
         self.device = resolve_device(self.device if self.device != "auto" else self.scenario.execution.device)
