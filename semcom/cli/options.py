@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -21,7 +22,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 
 
 def load(scenario: Path, overrides: list[str] | None, allow_plugins: bool):
-    """The scenario, checked; ScenarioError lists everything that is wrong with it."""
+    """The scenario, checked; ScenarioError lists everything that is wrong with it.
+
+    With plugins allowed, modules in the folder where the command is given can be named as well.
+    """
+    if allow_plugins and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     from semcom.scenario import load as load_scenario
 
     return load_scenario(scenario, overrides=overrides or [], allow_plugins=allow_plugins)
