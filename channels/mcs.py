@@ -66,6 +66,8 @@ def _measured() -> dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]:
     curves: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
     for (name, bits), points in counts.items():
         snr = np.array(sorted(points))
+        if len(snr) < 2:
+            continue  # a curve that a stopped measurement has only begun
         # Half an error more and one block more (Krichevsky, Trofimov 1981): no estimate is 0, none is 1.
         rate = np.array([(points[s][0] + 0.5) / (points[s][1] + 1.0) for s in snr])
         curves.setdefault(name, {})[bits] = (snr, np.log(np.minimum.accumulate(rate)))
