@@ -18,7 +18,7 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
     """One table a metric (and a value of every other axis): systems by SNR, mean and half-width of the interval."""
     from rich.console import Console
 
-    console = Console(width=110, highlight=False, markup=False)
+    console = Console(width=max(Console().width, 120), highlight=False, markup=False)
     others = [axis for axis in plan["axes"] if axis != "snr_db"]
     groups = points[points["metric"].isin(plan["metrics"])].groupby([*others, "metric"], sort=False)
     for key, group in groups:
@@ -41,9 +41,9 @@ def _table(group: pd.DataFrame, key: dict[str, Any]):
     uses = ", ".join(str(int(k)) for k in sorted(group["channel_uses"].unique()))
     first = group.iloc[0]
     title = f"{quantity(key['metric']).label}{' at ' + where if where else ''}; k = {uses} channel uses; "
-    title += f"n = {int(first['n_images'])} images, {int(first['n_clusters'])} clusters, {int(first['n_repeats'])} repeats"
+    title += "n = " + ", ".join(_count(int(first[f"n_{what}"]), what) for what in ("images", "clusters", "repeats"))
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
-    table.add_column("SNR [dB]")
+    table.add_column("SNR [dB]", no_wrap=True)
     snrs = spread(sorted(group["snr_db"].unique()), COLUMNS)
     for snr_db in snrs:
         table.add_column(f"{snr_db:g}", justify="right")
@@ -51,9 +51,13 @@ def _table(group: pd.DataFrame, key: dict[str, Any]):
         by_snr = {row["snr_db"]: row for _, row in curve.iterrows()}
         name = system if fill == "grey" else f"  {system}, lost ones shown as prior"
         if curve["role"].iloc[0] == "member":
-            name = f"  {name}"
+            name = "  " + name.rpartition(": ")[2]
         table.add_row(name, *(_cell(by_snr.get(snr_db)) for snr_db in snrs))
     return table
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what.removesuffix('s') if number == 1 else what}"
 
 
 def _cell(row) -> str:

@@ -65,7 +65,8 @@ class Run:
         yield Progress("preparing", 0, 0, 0.0)
         self._prepare()
         for done, total in self._make_plan():
-            yield Progress("tuning", done, total, time.monotonic() - started)
+            spent = time.monotonic() - started
+            yield Progress("tuning", done, total, spent, spent / done * (total - done) if done else None)
         self._record()
         yield from self._compute(started)
         self.seconds = time.monotonic() - started
