@@ -41,11 +41,16 @@ MCS, LOWEST_DB, ANALOG_LOWEST_DB, STEP_DB = "qpsk-1/2", 3.0, -5.0, 2.0
 
 
 def median_times(runs: int, sides: dict[str, Callable[[], object]]) -> tuple[dict[str, float], dict[str, object]]:
-    """Median seconds of each side, taken in turns so that both meet the same load, and its last result."""
+    """Median seconds of each side, taken in turns so that both meet the same load, and its last result.
+
+    In its turn a side runs twice and the second run counts: a sweep sends batch after batch, with warm caches.
+    """
     times: dict[str, list[float]] = {name: [] for name in sides}
     results = {name: side() for name, side in sides.items()}  # builds what is built once
     for _ in range(runs):
         for name, side in sides.items():
+            results[name] = None
+            side()
             start = time.perf_counter()
             results[name] = side()
             times[name].append(time.perf_counter() - start)

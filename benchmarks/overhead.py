@@ -54,7 +54,7 @@ def main() -> None:
 
     clock = Clock()
     clock.wrap(encoder, "best_payloads", "codec: rate tables")
-    clock.wrap(decoder.ImageCodecReceiver, "decode", "codec: decoding")
+    clock.wrap(decoder.CodecReceiver, "decode", "codec: decoding")
     clock.wrap(fec.TransportBlock, "encode", "LDPC: encoding")
     clock.wrap(fec.TransportBlock, "decode", "LDPC: decoding")
     clock.wrap(PerImage, "__call__", "metrics")

@@ -19,7 +19,7 @@ class FlatChannel:
 
     def draw(self, n: int, draws: Sequence[Draw]) -> Fading:
         """Gains complex64 [len(draws), n], on the CPU; a longer n keeps the prefix."""
-        return Fading(torch.ones((len(draws), n), dtype=torch.complex64))
+        return Fading(torch.ones((len(draws), 1), dtype=torch.complex64).expand(-1, n))
 
     def apply(self, x: torch.Tensor, fading: Fading, noise: torch.Tensor) -> torch.Tensor:
         """y = h x + noise, complex64 [B, n]; differentiable in x, h and noise."""
@@ -45,8 +45,10 @@ class FadingChannel(FlatChannel):
             for row, draw in enumerate(draws):
                 h[row] = self._scatter(draw.rng, n)
         elif draws and n:
-            length = self.coherence or n
             first = self._stratified(np.array([d.stratum for d in draws]), np.array([d.rng.random() for d in draws]))
+            length = self.coherence or n
+            if length >= n:  # one gain a transmission, stored once
+                return Fading(torch.from_numpy(first.astype(np.complex64))[:, None].expand(-1, n))
             for row, draw in enumerate(draws):
                 blocks = np.append(first[row], self._scatter(draw.rng, math.ceil(n / length) - 1))
                 h[row] = np.repeat(blocks, length)[:n]

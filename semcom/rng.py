@@ -11,28 +11,39 @@ import numpy as np
 
 def generator(*key: object) -> np.random.Generator:
     """A Philox generator keyed by SHA-256 of ``key``; equal keys give equal draws on every machine."""
-    digest = hashlib.sha256("\x1f".join(str(part) for part in key).encode()).digest()
-    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
-
-
-def van_der_corput(index: int) -> int:
-    """The bits of ``index`` reversed over 32 bits: element ``index`` of the van der Corput sequence times 2^32."""
-    return int(f"{index:032b}"[::-1], 2)
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(_digest(key)[:16], dtype=np.uint64)))
 
 
 def stratum(index: int, *key: object) -> float:
     """Element ``index`` of a van der Corput sequence in (0, 1), scrambled for ``key``.
 
     The sequence is nested: any first 2^m elements hold one point in each of 2^m equal intervals, and
-    more elements keep the earlier ones. The scramble is Owen's (1995), bit by bit, each flip decided by
-    the higher bits, so that every element is uniform over the keys.
+    more elements keep the earlier ones. The scramble is a nested permutation by hashing, so that every
+    element is uniform over the keys.
+
+    References: Owen 1995, "Randomly permuted (t,m,s)-nets"; Laine, Karras 2011, "Stratified sampling for
+    stochastic transparency", the hash; Burley 2020, "Practical hash-based Owen scrambling".
     """
-    point, scrambled = van_der_corput(index), 0
-    for bit in range(32):
-        prefix = point >> (32 - bit) if bit else 0
-        flip = hashlib.sha256("\x1f".join(map(str, (*key, bit, prefix))).encode()).digest()[0] & 1
-        scrambled = (scrambled << 1) | (((point >> (31 - bit)) & 1) ^ flip)
-    return (scrambled + 0.5) / 2.0**32
+    seed = int.from_bytes(_digest(key)[:4], "little")
+    scrambled = _nested_permutation(index & _MASK, seed)
+    return (int(f"{scrambled:032b}"[::-1], 2) + 0.5) / 2.0**32
+
+
+_MASK = 0xFFFFFFFF
+
+
+def _nested_permutation(x: int, seed: int) -> int:
+    """A permutation of 32-bit integers in which a bit depends on lower ones only: Owen's scramble, bits reversed."""
+    x = (x + seed) & _MASK
+    x ^= (x * 0x6C50B47C) & _MASK
+    x ^= (x * 0xB82F1E52) & _MASK
+    x ^= (x * 0xC7AFE638) & _MASK
+    x ^= (x * 0x8D22F6E6) & _MASK
+    return x
+
+
+def _digest(key: tuple[object, ...]) -> bytes:
+    return hashlib.sha256("\x1f".join(str(part) for part in key).encode()).digest()
 
 
 @dataclass(frozen=True)

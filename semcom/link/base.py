@@ -51,7 +51,7 @@ class Air:
         distinct = self._streams if self._unique is None else self._streams.select(list(first.values()))
         noise, h = draws.noise(distinct, n), draws.fading(channel, distinct, n)
         self._noise = torch.view_as_complex(noise.reshape(len(first), n, 2)).to(device)
-        if n and bool((h == h[:, :1]).all()):
+        if n and (h.stride(1) == 0 or bool((h == h[:, :1]).all())):
             h = h[:, :1]  # one gain for all uses: kept once
         self._h, self._is_unity = h.to(device), bool((h == 1).all())
         snr = torch.tensor([10.0 ** (c.snr_db / 10.0) for c in conditions], dtype=torch.float64)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import lazy_loader as lazy
 import numpy as np
@@ -40,7 +42,7 @@ class Bank:
             self._keep({keys[row]: found[row] for row in missing})
             if len(missing) == len(keys):
                 return drawn
-        return torch.stack([kept[:n] for kept in found])
+        return _stacked([kept[:n] for kept in found])
 
     def _keep(self, new: dict[Hashable, torch.Tensor]) -> None:
         with self._lock:
@@ -58,7 +60,18 @@ class Bank:
 
 
 def _size(values: torch.Tensor) -> int:
-    return values.numel() * values.element_size()
+    return (1 if _is_constant(values) else values.numel()) * values.element_size()
+
+
+def _is_constant(row: torch.Tensor) -> bool:
+    """Whether a row is one stored value that stands for all."""
+    return row.stride(0) == 0
+
+
+def _stacked(rows: list[torch.Tensor]) -> torch.Tensor:
+    if rows and all(map(_is_constant, rows)):
+        return torch.stack([row[:1] for row in rows]).expand(-1, len(rows[0]))
+    return torch.stack(rows)
 
 
 # Noise of 2,000 images at k = 8192, and as much fading: a batch of every system of a sweep, with room.
@@ -70,8 +83,11 @@ def noise(streams: Streams, n: int) -> torch.Tensor:
 
     def draw(rows: list[int]) -> torch.Tensor:
         values = np.empty((len(rows), 2 * n), dtype=np.float32)
-        for place, row in enumerate(rows):
-            streams.generator("noise", row).standard_normal(out=values[place], dtype=np.float32)
+
+        def fill(place: int) -> None:  # numpy lets go of the interpreter's lock meanwhile, so that cores share the rows
+            streams.generator("noise", rows[place]).standard_normal(out=values[place], dtype=np.float32)
+
+        list(_workers().map(fill, range(len(rows))))
         return torch.from_numpy(values)
 
     return NOISE.rows([(streams.seed, *key) for key in streams.keys()], 2 * n, draw)
@@ -85,6 +101,11 @@ def fading(channel: Channel, streams: Streams, n: int) -> torch.Tensor:
 
     # the key holds the prepared channel itself, compared by identity: its number cannot pass to another object
     return FADING.rows([(_Same(channel), streams.seed, *key) for key in streams.keys()], n, draw)
+
+
+@functools.cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="draws")
 
 
 class _Same:

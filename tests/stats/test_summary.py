@@ -85,12 +85,14 @@ def test_a_link_without_counts_has_no_rates():
 
 
 def test_an_infeasible_point_has_its_reason_and_no_number():
-    rows = table().astype({column: float for pair in RATES.values() for column in pair})
+    rows = table()
+    counts = [column for pair in RATES.values() for column in pair if column in rows]
+    rows = rows.astype(dict.fromkeys(counts, float))
     there = rows["snr_db"] == 0.0
     rows.loc[there, ["ok"]] = False
     rows.loc[there, "status"], rows.loc[there, "reason"] = "infeasible", "no MCS fits"
     rows.loc[there, ["psnr", "psnr@prior"]] = NAN
-    rows.loc[there, [column for pair in RATES.values() for column in pair]] = NAN
+    rows.loc[there, counts] = NAN
     points = summarise(rows, ["psnr"], ["snr_db"])
     gone = point(points, snr_db=0.0)
     assert math.isnan(gone["mean"]) and math.isnan(gone["failure_rate"]) and gone["n_images"] == 0
