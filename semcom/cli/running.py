@@ -60,6 +60,8 @@ def _report(job, as_json: bool) -> None:
 
     for batch, reason in job.failures.items():
         print(f"failed: {reason} (traceback: {job.layout.failures / batch}.txt)", file=sys.stderr)
+    if job.finished == 0:
+        return
     points, paths = write_outputs(job.layout)
     if as_json:
         options.print_json({"results": str(job.layout.root), "seconds": job.seconds, "failures": job.failures,

@@ -22,8 +22,8 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
     others = [axis for axis in plan["axes"] if axis != "snr_db"]
     groups = points[points["metric"].isin(plan["metrics"])].groupby([*others, "metric"], sort=False)
     for key, group in groups:
-        console.print()
-        console.print(_table(group, dict(zip([*others, "metric"], key, strict=True))))
+        console.print(f"\n{_title(group, dict(zip([*others, 'metric'], key, strict=True)))}")
+        console.print(_table(group))
     for metric, reason in plan["absent"].items():
         console.print(f"{metric}: absent. {reason}")
     shown = points[points["metric"].isin(plan["metrics"])]
@@ -31,18 +31,19 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
         console.print(f"note: {note}")
 
 
-def _table(group: pd.DataFrame, key: dict[str, Any]):
-    from rich.table import Table
-    from rich.text import Text
-
+def _title(group: pd.DataFrame, key: dict[str, Any]) -> str:
     from semcom.metrics.base import quantity
 
     where = ", ".join(f"{axis} = {value}" for axis, value in key.items() if axis != "metric")
     uses = ", ".join(str(int(k)) for k in sorted(group["channel_uses"].unique()))
-    first = group.iloc[0]
-    title = f"{quantity(key['metric']).label}{' at ' + where if where else ''}; k = {uses} channel uses; "
-    title += "n = " + ", ".join(_count(int(first[f"n_{what}"]), what) for what in ("images", "clusters", "repeats"))
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    sizes = ", ".join(_count(int(group[f"n_{what}"].max()), what) for what in ("images", "clusters", "repeats"))
+    return f"{quantity(key['metric']).label}{' at ' + where if where else ''}; k = {uses} channel uses; n = {sizes}"
+
+
+def _table(group: pd.DataFrame):
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
     table.add_column("SNR [dB]", no_wrap=True)
     snrs = spread(sorted(group["snr_db"].unique()), COLUMNS)
     for snr_db in snrs:

@@ -54,6 +54,7 @@ class Run:
     device: str = "auto"
     failures: dict[str, str] = field(default_factory=dict)  # batch -> last line of its traceback
     absent: dict[str, str] = field(default_factory=dict)  # metric -> what to do to have it
+    finished: int = 0  # rows that are stored
     seconds: float = 0.0
     plan: Plan | None = None
 
@@ -157,10 +158,10 @@ class Run:
         pending = [batch for batch in batches if not self._finished(batch, known, wanted)]
         total = sum(len(batch.rows) for batch in batches)
         done = total - sum(len(batch.rows) for batch in pending)
-        computed, begun = 0, time.monotonic()
+        self.finished, computed, begun = done, 0, time.monotonic()
         yield Progress("sweeping", done, total, begun - started)
         for batch in pending:
-            self._run_one(batch, bench)
+            self.finished += len(batch.rows) if self._run_one(batch, bench) else 0
             computed += len(batch.rows)
             spent = time.monotonic() - begun
             left = spent / computed * (total - done - computed)
@@ -172,8 +173,8 @@ class Run:
         images = [ref["id"] for refs in record["images"].values() for ref in refs]
         return frozenset((cell.unit, cell.image) for cell in panel_cells(record["entries"], images, record["figures"]))
 
-    def _run_one(self, batch: Batch, bench: Bench) -> None:
-        """Compute and store one batch; a fault is kept with its traceback and the sweep goes on."""
+    def _run_one(self, batch: Batch, bench: Bench) -> bool:
+        """Compute and store one batch; a fault is kept with its traceback and the sweep goes on. Whether it is stored."""
         failure = self.layout.failures / f"{batch.id}.txt"
         try:
             rows = run_batch(batch, bench)
@@ -181,9 +182,10 @@ class Run:
             unit = batch.rows[0].unit
             write_text(failure, f"{json.dumps(unit.identity(), indent=2)}\n\n{traceback.format_exc()}")
             self.failures[batch.id] = f"{type(error).__name__}: {error}"
-        else:
-            write_rows(self.layout.batches / f"{batch.id}.parquet", rows)
-            failure.unlink(missing_ok=True)
+            return False
+        write_rows(self.layout.batches / f"{batch.id}.parquet", rows)
+        failure.unlink(missing_ok=True)
+        return True
 
     def _finished(self, batch: Batch, known: set, wanted: frozenset[tuple[str, str]]) -> bool:
         if not all(row.key in known for row in batch.rows):
