@@ -56,7 +56,9 @@ def find(name: str) -> Mcs:
 
 @functools.cache
 def _measured() -> dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]:
-    """mcs -> information bits -> (SNR [dB] ascending, natural log of the block error rate, never rising)."""
+    """mcs -> information bits -> (SNR [dB] ascending, Q^-1 of the block error rate, never falling)."""
+    from scipy.special import ndtri
+
     counts: dict[tuple[str, int], dict[float, list[int]]] = {}
     with open(BLER_TABLE, newline="") as file:
         for row in csv.DictReader(file):
@@ -70,38 +72,37 @@ def _measured() -> dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]:
             continue  # a curve that a stopped measurement has only begun
         # Half an error more and one block more (Krichevsky, Trofimov 1981): no estimate is 0, none is 1.
         rate = np.array([(points[s][0] + 0.5) / (points[s][1] + 1.0) for s in snr])
-        curves.setdefault(name, {})[bits] = (snr, np.log(np.minimum.accumulate(rate)))
+        curves.setdefault(name, {})[bits] = (snr, -ndtri(np.minimum.accumulate(rate)))
     return curves
 
 
-def _log_rate(curve: tuple[np.ndarray, np.ndarray], snr_db: float) -> float:
-    """ln(BLER): linear in dB between measured points, ln 1 below them, and falling on above them."""
-    snr, log_rate = curve
-    if snr_db <= snr[0]:
-        return log_rate[0] if snr_db == snr[0] else 0.0
-    if snr_db <= snr[-1]:
-        return float(np.interp(snr_db, snr, log_rate))
-    slope = min((log_rate[-1] - log_rate[0]) / (snr[-1] - snr[0]), -math.log(10.0))  # at least a decade a dB
-    return float(log_rate[-1] + slope * (snr_db - snr[-1]))
+def _margin(curve: tuple[np.ndarray, np.ndarray], snr_db: float) -> float:
+    """Q^-1(BLER): linear in dB between measured points, and on at the curve's mean slope outside them."""
+    snr, margin = curve
+    slope = max((margin[-1] - margin[0]) / (snr[-1] - snr[0]), 1.0)
+    outside = snr_db - min(max(snr_db, snr[0]), snr[-1])
+    return float(np.interp(snr_db, snr, margin) + slope * outside)
 
 
 def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int) -> float:
     """The probability that a code block of ``information_bits`` (CRC included) fails over AWGN at ``snr_db`` (Es/N0).
 
-    From the measured table that ships with the package (`channels.measure_bler` made it). Between SNR
-    points ln(BLER) is linear in dB and never rises; below the first point, where nearly every block
-    failed, it is 1; above the last it falls on with the curve's mean slope, and is 0 below 1e-9. Between
-    measured block sizes ln(BLER) is linear in the logarithm of the size; beyond them the nearest size
-    counts. It is for choosing an MCS, not for reporting a result.
+    From the measured table that ships with the package (`channels.measure_bler` made it). Q^-1(BLER) is
+    linear in dB between SNR points and beyond them, as the normal approximation has it near capacity: a
+    code's fall from 1 to 0 is that of Q, and on a logarithmic scale its upper half would come out far too
+    low. Between measured block sizes it is linear in the logarithm of the size; beyond them the nearest size
+    counts. Below 1e-9 the rate is 0. It is for choosing an MCS, not for reporting a result.
     """
+    from scipy.special import ndtr
+
     curves = _measured().get(mcs.name)
     if not curves:
         command = f"python -m channels.measure_bler --mcs {mcs.name}"
         raise ValueError(f"no block error rates were measured for '{mcs.name}'; run: {command}")
     sizes = sorted(curves)
-    logs = [_log_rate(curves[size], snr_db) for size in sizes]
-    rate = math.exp(float(np.interp(math.log(information_bits), np.log(sizes), logs)))
-    return 0.0 if rate < 1e-9 else min(1.0, rate)
+    margins = [_margin(curves[size], snr_db) for size in sizes]
+    rate = float(ndtr(-np.interp(math.log(information_bits), np.log(sizes), margins)))
+    return 0.0 if rate < 1e-9 else rate
 
 
 def snr_for_block_error_rate(mcs: Mcs, error: float, information_bits: int) -> float:

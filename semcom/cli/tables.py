@@ -47,10 +47,10 @@ def _table(group: pd.DataFrame):
     table.add_column("SNR [dB]", no_wrap=True)
     snrs = spread(sorted(group["snr_db"].unique()), COLUMNS)
     for snr_db in snrs:
-        table.add_column(f"{snr_db:g}", justify="right")
+        table.add_column(f"{snr_db:g}", justify="right", no_wrap=True)
     for (system, fill), curve in group.groupby(["system", "fill"], sort=False):
         by_snr = {row["snr_db"]: row for _, row in curve.iterrows()}
-        name = system if fill == "grey" else f"  {system}, lost ones shown as prior"
+        name = system if fill == "grey" else "  lost ones as prior"
         if curve["role"].iloc[0] == "member":
             name = "  " + name.rpartition(": ")[2]
         table.add_row(name, *(_cell(by_snr.get(snr_db)) for snr_db in snrs))
@@ -66,7 +66,7 @@ def _cell(row) -> str:
         return "infeasible"
     text = f"{row['mean']:.3g}"
     if row["failure_rate"] > 0:
-        text += f" ({100 * row['failure_rate']:.0f}% lost)"
+        text += f" ({row['failures']:.0f} lost)"
     elif not math.isnan(row["low"]):
         text += f" ±{(row['high'] - row['low']) / 2:.2g}"
     return text
