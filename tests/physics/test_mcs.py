@@ -52,3 +52,12 @@ def test_a_stopped_measurement_goes_on(tmp_path):
     measure_bler.append(path, ("qpsk-1/2", 256, 1.0), (100, 40))
     measure_bler.append(path, ("qpsk-1/2", 256, 1.5), (100, 10))
     assert measure_bler.read(path) == {("qpsk-1/2", 256, 1.0): (100, 40), ("qpsk-1/2", 256, 1.5): (100, 10)}
+
+
+def test_the_rate_between_two_measured_points_is_what_is_measured_there():
+    """A quarter of a dB from the table's points, in the upper half of the fall."""
+    blocks, snr_db, name, bits = 150, 0.75, "qpsk-1/2", 1024
+    assert (name, bits, snr_db) not in measure_bler.read(measure_bler.BLER_TABLE)
+    _, errors = measure_bler.Block(find(name), bits).count(snr_db, most_blocks=blocks, enough_errors=blocks)
+    predicted = block_error_rate(find(name), snr_db, bits)
+    assert abs(errors / blocks - predicted) < 4.0 * math.sqrt(predicted * (1.0 - predicted) / blocks)
