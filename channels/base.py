@@ -20,8 +20,8 @@ class ChannelDescription(BaseModel):
     VERSION: ClassVar[int] = 1
 
     def identity(self) -> dict:
-        """What of this channel changes the numbers: its parameters and its version."""
-        return {**self.model_dump(mode="json"), "version": self.VERSION}
+        """What of this channel changes the numbers: its parameters, its version, and whose code it is."""
+        return {**self.model_dump(mode="json"), "version": self.VERSION, "class": f"{type(self).__module__}:{type(self).__qualname__}"}
 
 
 @dataclass(frozen=True)

@@ -33,5 +33,8 @@ class Component(BaseModel):
         return None
 
     def identity(self) -> dict[str, Any]:
-        """What of this component changes the numbers: its parameters and its version."""
-        return {**self.model_dump(mode="json"), "version": self.VERSION}
+        """What of this component changes the numbers: its parameters, its version, and whose code it is.
+
+        The class counts because a plugin may call its kind as one of ours or of another plugin is called.
+        """
+        return {**self.model_dump(mode="json"), "version": self.VERSION, "class": f"{type(self).__module__}:{type(self).__qualname__}"}

@@ -122,7 +122,7 @@ class Parts(Component):
     def identity(self) -> dict[str, Any]:
         """Parameters and versions, those of the nested links as well; the order of sending counts."""
         parts = {name: {"link": s.link.identity(), "uses": s.uses, "power": s.power} for name, s in self.parts.items()}
-        return {"kind": self.kind, "parts": parts, "order": list(parts), "version": self.VERSION}
+        return {**super().identity(), "parts": parts, "order": list(parts)}
 
     def build(self, channel, device) -> PartsLink:
         return PartsLink(self, channel, device)

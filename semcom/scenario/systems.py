@@ -73,9 +73,10 @@ class SystemSpec:
         return result
 
     def identity(self) -> dict[str, Any]:
-        """What changes its numbers before anything is tuned: its first candidates, and all candidates in their order."""
+        """What changes its numbers before anything is tuned: the system with each candidate, in their order."""
         first = {path: candidates[0] for path, candidates in self.tuned.items()}
-        return {"first": self.resolve(first).identity(), "tuned": [[path, list(self.tuned[path])] for path in self.tuned]}
+        each = {path: [self.resolve({**first, path: one}).identity() for one in self.tuned[path]] for path in self.tuned}
+        return {"first": self.resolve(first).identity(), "tuned": [[path, each[path]] for path in self.tuned]}
 
     def _describe(self) -> ConcreteSystem | list[Problem]:
         at = ("systems", self.name)
