@@ -235,6 +235,12 @@ def with_labels(entries: Iterable[Entry]) -> list[Entry]:
     return entries
 
 
+def unreported(training: Sequence[Entry], reported: Sequence[Entry]) -> list[Entry]:
+    """The training images that no result is about: a prior that has seen its test pictures would know them."""
+    names = {entry.id for entry in reported}
+    return [entry for entry in training if entry.id not in names]
+
+
 def _to_float(pixels: np.ndarray) -> torch.Tensor:
     """float32 [B, 3, H, W] in [0, 1] from uint8 [B, H, W, 3]"""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32).div(255.0).contiguous()

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from semcom.errors import DataError
-from semcom.source._files import Classes, Entry, FilesDescription, FileSource, Size, size_field, with_labels
+from semcom.source._files import Classes, Entry, FilesDescription, FileSource, Size, size_field, unreported, with_labels
 
 NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist", "void")
 CLASSES = Classes(NAMES, np.arange(len(NAMES)))
@@ -34,7 +34,7 @@ class CamVid(FilesDescription):
     of one drive: prefer ``every``.
 
     Tuning images are the frames 390 to 2400 of drive 0016E5 in `train`. The prior is the average of the rest
-    of `train`.
+    of `train`, or of the tuning images where `train` itself is reported.
 
     Shapes: 128x256 unless ``size`` says otherwise. References: Brostow, Shotton, Fauqueur, Cipolla 2008.
 
@@ -52,7 +52,7 @@ class CamVid(FilesDescription):
         tuning = [entry for entry in train if _is_tuning(entry)]
         rest = [entry for entry in train if not _is_tuning(entry)]
         reported = rest if self.split == "train" else [e for e in self._list(self.split) if not _is_tuning(e)]
-        return FileSource(self.size, self.chosen(reported), tuning, rest, CLASSES, limit=self.limit)
+        return FileSource(self.size, self.chosen(reported), tuning, unreported(rest, reported) or tuning, CLASSES, limit=self.limit)
 
     def _list(self, split: str) -> list[Entry]:
         folder, annotations = self.folder(split), self.folder(split + "annot")

@@ -33,7 +33,7 @@ class Folder(FilesDescription):
         source: {kind: folder, path: pictures, size: [256, 256], cluster: image}
     """
 
-    PLACE: ClassVar[frozenset[str]] = FilesDescription.PLACE | {"recursive", "on_damaged"}
+    PLACE: ClassVar[frozenset[str]] = FilesDescription.PLACE | {"recursive", "on_damaged", "tuning"}
 
     kind: Literal["folder"] = "folder"
     size: Size = size_field(256, 256)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from semcom.errors import DataError, allowed
 from semcom.source import camvid
-from semcom.source._files import Classes, Entry, FilesDescription, FileSource, Size, size_field, with_labels
+from semcom.source._files import Classes, Entry, FilesDescription, FileSource, Size, size_field, unreported, with_labels
 
 #: label value 0-8 -> CamVid's class, so that models and scores of both sets speak of the same classes
 TO_CAMVID = {
@@ -38,7 +38,7 @@ class LabelMeFacade(FilesDescription):
     name. A cluster is a place: the file name up to ``__``.
 
     Tuning images are the training images named april21_static_outdoor_davis*. The prior is the average of the
-    other training images.
+    other training images, or of the tuning images where `train` itself is reported.
 
     Shapes: 128x256 unless ``size`` says otherwise. References: Froehlich, Rodner, Denzler 2010.
 
@@ -58,7 +58,7 @@ class LabelMeFacade(FilesDescription):
         rest = [entry for entry in train if not entry.id.startswith(TUNING_PREFIX)]
         held_out = {entry.id for entry in tuning}
         reported = rest if self.split == "train" else [e for e in self._list(self.split, pictures) if e.id not in held_out]
-        return FileSource(self.size, self.chosen(reported), tuning, rest, CLASSES, limit=self.limit)
+        return FileSource(self.size, self.chosen(reported), tuning, unreported(rest, reported) or tuning, CLASSES, limit=self.limit)
 
     def _list(self, split: str, pictures: dict[str, Path]) -> list[Entry]:
         listing = self.folder() / f"{split}.txt"

@@ -189,3 +189,12 @@ def test_real_labelmefacade_has_five_places(shared):
     assert len(images) == 106 and len({ref.cluster for ref in images}) == 5
     assert len(source.tuning()) == 32
     assert source.load([images[0].id]).labels.unique().numel() > 1
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_prior_has_not_seen_what_is_reported(camvid_folder, labelme_folder, split):
+    """Both data sets lie in one folder here; `train` is the split that the prior is usually made of."""
+    for kind in (CamVid, LabelMeFacade):
+        source = kind(path=str(camvid_folder), size=SIZE, split=split).build()
+        reported, training = {ref.id for ref in source.images()}, {entry.id for entry in source._training}
+        assert training and not reported & training
