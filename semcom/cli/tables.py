@@ -22,7 +22,7 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
     others = [axis for axis in plan["axes"] if axis != "snr_db"]
     groups = points[points["metric"].isin(plan["metrics"])].groupby([*others, "metric"], sort=False)
     for key, group in groups:
-        console.print(f"\n{_title(group, dict(zip([*others, 'metric'], key, strict=True)))}")
+        console.print(f"\n{_title(group, dict(zip([*others, 'metric'], key, strict=True)), plan['quantities'])}")
         console.print(_table(group))
     for metric, reason in plan["absent"].items():
         console.print(f"{metric}: absent. {reason}")
@@ -31,13 +31,11 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
         console.print(f"note: {note}")
 
 
-def _title(group: pd.DataFrame, key: dict[str, Any]) -> str:
-    from semcom.metrics.base import quantity
-
+def _title(group: pd.DataFrame, key: dict[str, Any], quantities: dict[str, Any]) -> str:
     where = ", ".join(f"{axis} = {value}" for axis, value in key.items() if axis != "metric")
     uses = ", ".join(str(int(k)) for k in sorted(group["channel_uses"].unique()))
     sizes = ", ".join(_count(int(group[f"n_{what}"].max()), what) for what in ("images", "clusters", "repeats"))
-    return f"{quantity(key['metric']).label}{' at ' + where if where else ''}; k = {uses} channel uses; n = {sizes}"
+    return f"{quantities[key['metric']]['label']}{' at ' + where if where else ''}; k = {uses} channel uses; n = {sizes}"
 
 
 def _table(group: pd.DataFrame):

@@ -42,16 +42,16 @@ def default_axis(axes: Sequence[str]) -> str:
 def _curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
     """One figure a metric and, for the first, two or more metrics side by side; other axes become facets."""
     systems = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
-    others = [other for other in plan["axes"] if other != axis]
+    others, labels = [other for other in plan["axes"] if other != axis], _labels(plan)
     for suffix, part in _slices(points, others[:-1]):
         if others:
             for metric in metrics:
-                yield f"{metric}{suffix}", curve_grid(part, [metric], axis, facet=others[-1], systems=systems)
+                yield f"{metric}{suffix}", curve_grid(part, [metric], axis, facet=others[-1], systems=systems, labels=labels)
             continue
         for metric in metrics:
-            yield f"{metric}{suffix}", curves(part, metric, axis, systems).figure
+            yield f"{metric}{suffix}", curves(part, metric, axis, systems, labels=labels).figure
         if len(metrics) > 1:
-            yield f"overview{suffix}", curve_grid(part, metrics[:4], axis, systems=systems)
+            yield f"overview{suffix}", curve_grid(part, metrics[:4], axis, systems=systems, labels=labels)
 
 
 def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
@@ -62,10 +62,15 @@ def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mappi
     for metric in metrics if not others else ():
         if metric in held:
             first = table["baseline"].iloc[0]
-            label = {metric: f"{metric_label(metric)}, less {first}"}
-            ax = curves(table.drop(columns="baseline"), metric, axis, systems, labels=label)
+            label = f"{metric_label(metric, _labels(plan))}, less {first}"
+            ax = curves(table.drop(columns="baseline"), metric, axis, systems, labels={metric: label})
             ax.axhline(0.0, color="black", linewidth=0.6)
             yield f"difference_{metric}", ax.figure
+
+
+def _labels(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Labels of the plan's metrics, of which some may come from outside the package."""
+    return {name: f"{q['label']} ↓" if q["better"] == "lower" else q["label"] for name, q in plan["quantities"].items()}
 
 
 def _slices(points: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -95,10 +100,8 @@ def _panel_figures(layout: Layout, plan: Mapping[str, Any]) -> Iterator[tuple[st
 def _panel(layout: Layout, plan: Mapping[str, Any], original: np.ndarray, cells: Sequence[Cell], rows: pd.DataFrame) -> Figure:
     import numpy as np
 
-    from semcom.metrics.base import quantity
-
     metric = plan["metrics"][0]
-    unit = quantity(metric).label.rpartition("[")[2].rstrip("]") if "[" in quantity(metric).label else ""
+    unit = plan["quantities"][metric]["label"].partition("[")[2].rstrip("]")
     pictures, captions, failed = {}, {}, set()
     for cell in cells:
         key = (f"{cell.snr_db:g} dB", cell.system)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from dataclasses import dataclass
 
 import lazy_loader as lazy
@@ -10,7 +11,7 @@ import numpy as np
 
 from channels import fec, theory
 from channels.base import Channel, Draw
-from channels.mcs import Mcs, block_error_rate
+from channels.mcs import BLER_TABLE, Mcs, block_error_rate
 from semcom.rng import generator
 
 torch = lazy.load("torch")
@@ -51,6 +52,12 @@ def _mutual_information(bits_per_symbol: int) -> np.ndarray:
     """Bits a channel use of BICM at `GRID_DB`, made strictly rising so that it can be inverted."""
     values = theory.mutual_information(bits_per_symbol, GRID_DB)
     return np.maximum.accumulate(values) + 1e-12 * np.arange(len(values))
+
+
+@functools.cache
+def table_digest() -> str:
+    """What tells one table of measured block error rates from another."""
+    return hashlib.sha256(BLER_TABLE.read_bytes()).hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=256)

@@ -25,8 +25,8 @@ class Unit:
     bandwidth_ratio: Any
     snr_db: float
     seed: int
-    metrics: tuple[str, ...]
-    metric_identity: str
+    metrics: str  # digest of the metrics and their weights
+    prior: str  # digest of the picture that the prior system shows, and that lost pictures are measured as
     id: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +49,8 @@ class Unit:
             "source": self.source.identity(),
             "channel_uses": self.channel_uses,
             "seed": self.seed,
-            "metrics": self.metric_identity,
+            "metrics": self.metrics,
+            "prior": self.prior,
         }
 
 

@@ -11,8 +11,7 @@ import lazy_loader as lazy
 
 from semcom import units
 from semcom.errors import Infeasible
-from semcom.metrics.base import quantity
-from semcom.protocols import Source
+from semcom.protocols import ImageRef
 from semcom.rng import Streams
 from semcom.sweep.measure import GREY, Measure
 from semcom.sweep.workshop import Workshop
@@ -21,6 +20,8 @@ from semcom.types import Bits, Budget, Condition, ImageBatch, Message, Received,
 
 torch = lazy.load("torch")
 
+#: raised when the same candidates on the same images would be chosen differently
+VERSION = 2
 #: transmissions a tuning image where the outcome has to be simulated, because the link predicts none
 SIMULATED_REPEATS = 8
 #: a success probability this much higher is no reason to carry fewer bits
@@ -60,7 +61,7 @@ class Tuner:
                 arrived = self._arrived(system, images, budget)
                 values = {column: success * arrived[column] + (1.0 - success) * grey[column] for column in grey}
             for column, value in values.items():
-                sign = 1.0 if quantity(column).better == "higher" else -1.0
+                sign = 1.0 if self.measure.quantities[column].better == "higher" else -1.0
                 if column not in best or sign * value > best[column][0]:
                     best[column] = (sign * value, settings)
         if not best:  # nothing fits: any setting says why
@@ -116,14 +117,19 @@ class Tuner:
         return {column: sum(value[column] for value in values) / len(values) for column in self.measure.columns}
 
 
-def tuning_images(workshop: Workshop, source) -> ImageBatch:
-    """The source's tuning images; the photographs kept for tuning where it has none of its own."""
+def tuning_refs(workshop: Workshop, source) -> tuple[Any, Sequence[ImageRef]]:
+    """The source's tuning images; the photographs kept for tuning, and their source, where it has none of its own."""
     refs = workshop.source(source).tuning()
     if not refs:
         from semcom.source.photos import Photos
 
         source = Photos(size=source.size)
         refs = workshop.source(source).tuning()
+    return source, refs
+
+
+def tuning_images(workshop: Workshop, source) -> ImageBatch:
+    source, refs = tuning_refs(workshop, source)
     return workshop.images(source, tuple(ref.id for ref in refs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
@@ -35,7 +36,12 @@ class Workshop:
         link = self._once(("link", _key(parts.link), _key(channel)), lambda: parts.link.build(air, self.device))
         transmit = self._once(("transmit", _key(parts.transmit), at), lambda: parts.transmit.build(context))
         receive = self._once(("receive", _key(parts.receive), at), lambda: parts.receive.build(context))
-        return System(transmit, link, receive, digest([_key(parts.transmit), _key(parts.link), _key(parts.receive)]))
+        return System(transmit, link, receive, digest([parts.transmit, parts.link, parts.receive]))
+
+    def prior(self, source) -> str:
+        """Digest of a source's prior picture: it comes from images of which no row holds a digest."""
+        made = lambda: hashlib.sha256(self.source(source).prior().cpu().numpy().tobytes()).hexdigest()[:16]  # noqa: E731
+        return self._once(("prior", _key(source)), made)
 
     def images(self, source, ids: tuple[str, ...]) -> ImageBatch:
         """Loaded images; the last few batches are kept."""
