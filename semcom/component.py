@@ -38,3 +38,7 @@ class Component(BaseModel):
         The class counts because a plugin may call its kind as one of ours or of another plugin is called.
         """
         return {**self.model_dump(mode="json"), "version": self.VERSION, "class": f"{type(self).__module__}:{type(self).__qualname__}"}
+
+    def tuning_identity(self) -> dict[str, Any]:
+        """What else decides how free fields are chosen and changes no number once they are, such as tables of predictions."""
+        return {}

@@ -15,7 +15,7 @@ from channels.modulation import QAM
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError
 from semcom.link import base
-from semcom.link.adaptation import FrameSuccess, Gains
+from semcom.link.adaptation import FrameSuccess, Gains, table_digest
 from semcom.rng import generator
 from semcom.types import Bits, Budget, Condition, Message, Received, ReceivedBits, Usage
 
@@ -62,6 +62,9 @@ class Digital(Component):
     @classmethod
     def choices(cls, field: str) -> tuple[Any, ...]:
         return tuple(scheme.name for scheme in schemes.MCS) if field == "mcs" else ()
+
+    def tuning_identity(self) -> dict[str, Any]:
+        return {"block_error_rates": table_digest()}
 
     def build(self, channel, device) -> DigitalLink:
         return DigitalLink(self, channel, device)

@@ -124,6 +124,9 @@ class Parts(Component):
         parts = {name: {"link": s.link.identity(), "uses": s.uses, "power": s.power} for name, s in self.parts.items()}
         return {**super().identity(), "parts": parts, "order": list(parts)}
 
+    def tuning_identity(self) -> dict[str, Any]:
+        return {name: share.link.tuning_identity() for name, share in self.parts.items()}
+
     def build(self, channel, device) -> PartsLink:
         return PartsLink(self, channel, device)
 

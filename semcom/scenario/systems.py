@@ -76,7 +76,9 @@ class SystemSpec:
         """What changes its numbers before anything is tuned: the system with each candidate, in their order."""
         first = {path: candidates[0] for path, candidates in self.tuned.items()}
         each = {path: [self.resolve({**first, path: one}).identity() for one in self.tuned[path]] for path in self.tuned}
-        return {"first": self.resolve(first).identity(), "tuned": [[path, each[path]] for path in self.tuned]}
+        plain = self.resolve(first)
+        chosen_by = {role: getattr(plain, role).tuning_identity() for role in ROLES}
+        return {"first": plain.identity(), "tuned": [[path, each[path]] for path in self.tuned], "chosen_by": chosen_by}
 
     def _describe(self) -> ConcreteSystem | list[Problem]:
         at = ("systems", self.name)

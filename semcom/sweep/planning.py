@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from semcom.link.adaptation import table_digest
 from semcom.scenario.identity import canonical, digest
 from semcom.store.layout import Layout
 from semcom.store.reader import read_json
@@ -69,7 +68,6 @@ class Planner:
         _, refs = tuning_refs(self.prepared.workshop, point.source)
         asked = {
             "rule": TUNING_VERSION,
-            "predictions": table_digest(),
             "system": spec.identity(),
             "point": point.identity(),
             "images": [[ref.id, ref.digest] for ref in refs],
