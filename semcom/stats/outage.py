@@ -39,6 +39,12 @@ def tail_mean(
     return over_clusters(_worst(sample, better, fraction), sample, level, seed, resamples)
 
 
+def worst_mean(sample: Sample, better: Better, fraction: float = 0.1) -> float:
+    """`tail_mean` without its interval."""
+    clusters = sample.counts["n_clusters"]
+    return float(_worst(sample, better, fraction)(np.ones((1, clusters)))[0])
+
+
 def _worst(sample: Sample, better: Better, fraction: float) -> Statistic:
     order = np.argsort(sample.values if better == "higher" else -sample.values, kind="stable")
     values, base = sample.values[order], sample.row_weights()[order]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semcom.stats.intervals import Interval, mean_interval, nothing, ratio_interval
+from semcom.stats.outage import Better, worst_mean
 from semcom.stats.resample import LEVEL, RESAMPLES
 from semcom.stats.sample import Sample
 
@@ -26,12 +27,12 @@ RATES: Mapping[str, tuple[str, str]] = {
 }
 GREY, PRIOR = "grey", "prior"
 COLUMNS = ("metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
-           "failures", "failure_rate", "mean_given_success")  # fmt: skip
+           "failures", "failure_rate", "mean_given_success", "worst_tenth")  # fmt: skip
 
 
 def summarise(
     rows: pd.DataFrame,
-    metrics: Sequence[str],
+    metrics: Mapping[str, Better],
     axes: Sequence[str],
     level: float = LEVEL,
     seed: int = 0,
@@ -46,7 +47,8 @@ def summarise(
 
     Returns points, sorted by system and axes: ``system``, the axes, ``metric``, ``fill``, ``mean``, ``low``,
     ``high``, ``method``, ``note``, ``n_images``, ``n_clusters``, ``n_repeats``, ``failures``,
-    ``failure_rate`` (of transmissions) and ``mean_given_success`` (of transmissions that arrived).
+    ``failure_rate`` (of transmissions), ``mean_given_success`` (of transmissions that arrived) and ``worst_tenth``,
+    the mean of the worst tenth of transmissions, which lies where ``metrics`` say: metric -> "higher" or "lower" is better.
     ``fill`` is grey, and for a system with any failure every metric stands a second time with prior.
     A system that is infeasible at a point has a line there whose mean is nan and whose note is the reason.
     Raises: ValueError for a missing column.
@@ -62,7 +64,7 @@ def summarise(
     for key, part in rows[names].reset_index(drop=True).groupby(names, sort=True, dropna=False):
         place, here = dict(zip(names, key, strict=True)), sent.select(part.index.to_numpy())
         fills = (GREY, PRIOR) if place["system"] in failed else (GREY,)
-        points += [{**place, **_metric(here, metric, fill, options)} for metric in metrics for fill in fills]
+        points += [{**place, **_metric(here, metric, fill, metrics[metric], options)} for metric in metrics for fill in fills]
         points += [{**place, **_rate(here, rate, options)} for rate in RATES if here.counted(rate)]
     return pd.DataFrame(points, columns=[*names, *COLUMNS])
 
@@ -115,13 +117,15 @@ class _Sent:
         return all(name in self.numbers for name in RATES[rate]) and bool(np.nansum(self.numbers[RATES[rate][1]]) > 0)
 
 
-def _metric(here: _Sent, metric: str, fill: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _metric(here: _Sent, metric: str, fill: str, better: Better, options: Mapping[str, Any]) -> dict[str, Any]:
     shown = metric if fill == GREY else f"{metric}@prior"
     there = np.isfinite(here.numbers[shown]) & np.isfinite(here.numbers[metric])
-    interval = mean_interval(here.sample(shown, there), **options) if there.any() else nothing("")
+    sample = here.sample(shown, there)
+    interval = mean_interval(sample, **options) if there.any() else nothing("")
+    worst = worst_mean(sample, better) if there.any() else math.nan
     success = np.sort(here.numbers[metric][there & here.ok])  # sorted, so that the sum does not depend on the order of rows
     line = _line(here, metric, fill, interval.noting(_infeasible(here), _missing(here, there), _uneven(here, there)))
-    return line | {"mean_given_success": float(success.mean()) if len(success) else math.nan}
+    return line | {"mean_given_success": float(success.mean()) if len(success) else math.nan, "worst_tenth": worst}
 
 
 def _rate(here: _Sent, rate: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,8 +138,8 @@ def _rate(here: _Sent, rate: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _line(here: _Sent, metric: str, fill: str, interval: Interval) -> dict[str, Any]:
     tried, failures = len(here) - int(here.impossible.sum()), int(here.lost.sum())
     rate = failures / tried if tried else math.nan
-    known = {"metric": metric, "fill": fill, "failures": failures, "failure_rate": rate, "mean_given_success": math.nan}
-    return {**vars(interval), **known}
+    known = {"metric": metric, "fill": fill, "failures": failures, "failure_rate": rate}
+    return {**vars(interval), **known, "mean_given_success": math.nan, "worst_tenth": math.nan}
 
 
 def _infeasible(here: _Sent) -> str:

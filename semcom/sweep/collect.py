@@ -52,7 +52,7 @@ def collect(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     points = []
     for place, metric in enumerate(plan["metrics"]):
         counts = COUNTS if place == 0 else ()
-        points.append(summarise(_tuned_for(rows, metric, axes, counts), [metric], axes))
+        points.append(summarise(_tuned_for(rows, metric, axes, counts), {metric: plan["quantities"][metric]["better"]}, axes))
     table = pd.concat(points, ignore_index=True).merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left")
     table["note"] = [_joined(note, plan) for note in table["note"]]
     return _in_order(table, plan)

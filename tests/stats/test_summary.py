@@ -46,7 +46,7 @@ def point(points, **where):
 
 def test_means_failures_and_means_given_success_belong_together():
     rows = table(lost=lambda snr, image, repeat: snr == 0.0 and image < 3)
-    points = summarise(rows, ["psnr"], ["snr_db"])
+    points = summarise(rows, {"psnr": "higher"}, ["snr_db"])
     bad = point(points, snr_db=0.0, metric="psnr", fill="grey")
     assert (bad["failures"], bad["failure_rate"]) == (6, 0.25)
     assert bad["mean"] == pytest.approx(0.25 * 10.0 + 0.75 * bad["mean_given_success"])
@@ -61,14 +61,14 @@ def test_means_failures_and_means_given_success_belong_together():
 
 def test_prior_rows_are_there_only_for_a_system_that_failed():
     rows = pd.concat([table("codec", lost=lambda snr, image, repeat: image == 0), table("softcast")])
-    points = summarise(rows, ["psnr"], ["snr_db"])
+    points = summarise(rows, {"psnr": "higher"}, ["snr_db"])
     assert set(points[points["fill"] == "prior"]["system"]) == {"codec"}
     assert point(points, system="softcast", snr_db=0.0, metric="psnr")["fill"] == "grey"
 
 
 def test_rates_come_from_summed_counts():
     rows = table(lost=lambda snr, image, repeat: snr == 0.0 and image < 3)
-    points = summarise(rows, [], ["snr_db"])
+    points = summarise(rows, {}, ["snr_db"])
     assert point(points, snr_db=0.0, metric="fer")["mean"] == pytest.approx(6 / 24)
     assert point(points, snr_db=0.0, metric="bler")["mean"] == pytest.approx(12 / 96)
     assert point(points, snr_db=0.0, metric="ber")["mean"] == pytest.approx(240 / 12_000)
@@ -80,8 +80,8 @@ def test_rates_come_from_summed_counts():
 
 def test_a_link_without_counts_has_no_rates():
     rows = table().assign(**{column: NAN for pair in RATES.values() for column in pair})
-    assert set(summarise(rows, ["psnr"], ["snr_db"])["metric"]) == {"psnr"}
-    assert set(summarise(rows.drop(columns=["bits", "frames"]), ["psnr"], ["snr_db"])["metric"]) == {"psnr"}
+    assert set(summarise(rows, {"psnr": "higher"}, ["snr_db"])["metric"]) == {"psnr"}
+    assert set(summarise(rows.drop(columns=["bits", "frames"]), {"psnr": "higher"}, ["snr_db"])["metric"]) == {"psnr"}
 
 
 def test_an_infeasible_point_has_its_reason_and_no_number():
@@ -93,7 +93,7 @@ def test_an_infeasible_point_has_its_reason_and_no_number():
     rows.loc[there, "status"], rows.loc[there, "reason"] = "infeasible", "no MCS fits"
     rows.loc[there, ["psnr", "psnr@prior"]] = NAN
     rows.loc[there, counts] = NAN
-    points = summarise(rows, ["psnr"], ["snr_db"])
+    points = summarise(rows, {"psnr": "higher"}, ["snr_db"])
     gone = point(points, snr_db=0.0)
     assert math.isnan(gone["mean"]) and math.isnan(gone["failure_rate"]) and gone["n_images"] == 0
     assert gone["note"] == "infeasible: no MCS fits"
@@ -103,14 +103,14 @@ def test_an_infeasible_point_has_its_reason_and_no_number():
 def test_an_image_that_does_not_fit_counts_as_the_failure_that_it_is():
     rows = table(lost=lambda snr, image, repeat: image == 5)
     rows.loc[rows["image"] == "i5", ["status", "reason"]] = ["infeasible", "the smallest file exceeds the budget"]
-    first = point(summarise(rows, ["psnr"], ["snr_db"]), snr_db=0.0, metric="psnr", fill="grey")
+    first = point(summarise(rows, {"psnr": "higher"}, ["snr_db"]), snr_db=0.0, metric="psnr", fill="grey")
     assert first["failures"] == 2 and first["n_images"] == 12
     assert first["note"] == "infeasible in 2 of 24 transmissions: the smallest file exceeds the budget"
 
 
 def test_several_axes_make_a_grid_and_text_is_an_axis_too():
     rows = pd.concat([table().assign(channel="awgn"), table().assign(channel="rayleigh")])
-    points = summarise(rows, ["psnr"], ["snr_db", "channel"])
+    points = summarise(rows, {"psnr": "higher"}, ["snr_db", "channel"])
     assert len(points[points["metric"] == "psnr"]) == 4
     assert list(points.columns[:3]) == ["system", "snr_db", "channel"]
 
@@ -118,32 +118,39 @@ def test_several_axes_make_a_grid_and_text_is_an_axis_too():
 def test_neither_the_order_of_rows_nor_how_they_were_cut_into_files_matters():
     rows = pd.concat([table("b", lost=lambda snr, image, repeat: (image + repeat) % 3 == 0), table("a")], ignore_index=True)
     rows["psnr"] += rng.generator("noise").standard_normal(len(rows)) * rows["ok"]
-    expected = summarise(rows, ["psnr"], ["snr_db"])
+    expected = summarise(rows, {"psnr": "higher"}, ["snr_db"])
     files = [part for _, part in rows.groupby(np.arange(len(rows)) % 7)]
-    again = summarise(pd.concat(reversed(files)), ["psnr"], ["snr_db"])
+    again = summarise(pd.concat(reversed(files)), {"psnr": "higher"}, ["snr_db"])
     pd.testing.assert_frame_equal(expected, again, check_exact=True)
-    alone = summarise(rows[rows["system"] == "a"], ["psnr"], ["snr_db"])
+    alone = summarise(rows[rows["system"] == "a"], {"psnr": "higher"}, ["snr_db"])
     pd.testing.assert_frame_equal(expected[expected["system"] == "a"].reset_index(drop=True), alone, check_exact=True)
 
 
 def test_missing_values_and_uneven_repeats_are_named():
     rows = table()
     rows.loc[0, ["psnr", "psnr@prior"]] = NAN
-    first = point(summarise(rows, ["psnr"], ["snr_db"]), snr_db=0.0, metric="psnr")
+    first = point(summarise(rows, {"psnr": "higher"}, ["snr_db"]), snr_db=0.0, metric="psnr")
     assert first["note"] == "1 of 24 values missing; 1 to 2 repeats an image"
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(ValueError, match="no column lpips_vgg, lpips_vgg@prior"):
-        summarise(table(), ["lpips_vgg"], ["snr_db"])
+        summarise(table(), {"lpips_vgg": "lower"}, ["snr_db"])
 
 
 def test_rows_of_one_transmission_given_twice_are_refused():
     with pytest.raises(ValueError, match="there twice"):
-        summarise(pd.concat([table(), table()]), ["psnr"], ["snr_db"])
+        summarise(pd.concat([table(), table()]), {"psnr": "higher"}, ["snr_db"])
 
 
 def test_samples_keep_numbers_with_their_names():
     sample = Sample.of([3.0, 1.0, 2.0], ["b", "a", "a"], ["y", "x", "x"], [0, 1, 0])
     assert sample.values.tolist() == [2.0, 1.0, 3.0] and sample.images.tolist() == ["a", "a", "b"]
     assert sample.cluster_sums(sample.values).tolist() == [3.0, 3.0] and sample.row_weights().tolist() == [0.5, 0.5, 1.0]
+
+
+def test_the_worst_tenth_is_at_the_end_that_is_worse():
+    """Twenty images of 1 to 20 dB, one transmission each: the worst two."""
+    rows = table(images=20, repeats=1, snrs=(0.0,)).assign(psnr=np.arange(1.0, 21.0))
+    for better, expected in (("higher", 1.5), ("lower", 19.5)):
+        assert summarise(rows, {"psnr": better}, ["snr_db"]).iloc[0]["worst_tenth"] == pytest.approx(expected)
