@@ -33,7 +33,9 @@ class Ideal(Component):
     ``capacity``: k uses carry floor(k R) bits. Over AWGN R = log2(1 + SNR). Over fast fading (h independent
     per use) R = E log2(1 + |h|^2 SNR), the ergodic capacity, and the message always arrives. Over block
     fading the transmitter, which does not know h, fixes the rate R that fails with probability ``outage``,
-    and the message arrives iff the mean of log2(1 + |h|^2 SNR) over its uses is at least R.
+    and the message arrives iff the mean of log2(1 + |h|^2 SNR) over its uses is at least R. Over fading
+    write ``outage: auto``, which takes the best one at each SNR: a fixed outage is the bound of the systems
+    that keep to it, and a real link that fails more often may show the better pictures at low SNR.
 
     ``finite_blocklength``: the normal approximation, k R = k C - sqrt(k V) Qinv(error) + log2(k) / 2 with
     C = log2(1 + SNR) and V = SNR (SNR + 2) / (1 + SNR)^2 log2(e)^2, for AWGN and for one block per image
