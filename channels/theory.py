@@ -132,10 +132,10 @@ def outage_capacity(outage: float, snr: float, k_db: float = -math.inf) -> float
 
 
 def normal_approximation(n: int, snr: float, error: float) -> float:
-    """Bits in n complex uses of AWGN at block error probability ``error``: n C - sqrt(n V) Qinv(error) + log2(n)/2.
+    """Bits in n complex uses of AWGN at block error probability ``error``: n C - sqrt(n V) Qinv(error) + log2(2n)/2.
 
-    With C = log2(1 + SNR) and the dispersion V = SNR (SNR + 2) / (1 + SNR)^2 log2(e)^2, per complex use
-    (two real ones); kept between 0 and n C, which the last term would leave at very low SNR.
+    With C = log2(1 + SNR) and the dispersion V = SNR (SNR + 2) / (1 + SNR)^2 log2(e)^2, per complex use:
+    twice those of a real one, at the same SNR, over 2n real uses; kept between 0 and n C, which the last term would leave at very low SNR.
     References: Polyanskiy, Poor, Verdu 2010, theorem 54.
     """
     from scipy.special import ndtri
@@ -143,7 +143,7 @@ def normal_approximation(n: int, snr: float, error: float) -> float:
     if n <= 0 or snr <= 0.0:
         return 0.0
     dispersion = snr * (snr + 2.0) / (1.0 + snr) ** 2 * math.log2(math.e) ** 2
-    bits = n * math.log2(1.0 + snr) + math.sqrt(n * dispersion) * float(ndtri(error)) + 0.5 * math.log2(n)
+    bits = n * math.log2(1.0 + snr) + math.sqrt(n * dispersion) * float(ndtri(error)) + 0.5 * math.log2(2 * n)
     return min(max(0.0, bits), n * math.log2(1.0 + snr))
 
 

@@ -37,7 +37,7 @@ class Ideal(Component):
     write ``outage: auto``, which takes the best one at each SNR: a fixed outage is the bound of the systems
     that keep to it, and a real link that fails more often may show the better pictures at low SNR.
 
-    ``finite_blocklength``: the normal approximation, k R = k C - sqrt(k V) Qinv(error) + log2(k) / 2 with
+    ``finite_blocklength``: the normal approximation, k R = k C - sqrt(k V) Qinv(error) + log2(2k) / 2 with
     C = log2(1 + SNR) and V = SNR (SNR + 2) / (1 + SNR)^2 log2(e)^2, for AWGN and for one block per image
     (SNR at the outage quantile of |h|^2). A message fails with the probability that the approximation gives
     to its rate at the SNR that it met, by a draw of its own stream.
@@ -52,6 +52,7 @@ class Ideal(Component):
         link: {kind: ideal, rule: capacity, outage: 0.1}
     """
 
+    VERSION: ClassVar[int] = 2  # finite blocklength: half a bit more
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits"})
     kind: Literal["ideal"] = "ideal"
     rule: Literal["capacity", "finite_blocklength"] = Field("capacity", description="which bound sets the number of bits")
@@ -173,7 +174,7 @@ def _error_probability(bits: int, n: int, snr: np.ndarray) -> np.ndarray:
     """The block error probability of ``bits`` in n uses at ``snr``: the normal approximation, solved for it."""
     snr = np.maximum(np.asarray(snr, dtype=float), 1e-12)
     dispersion = snr * (snr + 2.0) / (1.0 + snr) ** 2 * math.log2(math.e) ** 2
-    margin = n * np.log2(1.0 + snr) + 0.5 * math.log2(n) - bits
+    margin = n * np.log2(1.0 + snr) + 0.5 * math.log2(2 * n) - bits
     return theory.q_function(margin / np.sqrt(n * dispersion))
 
 

@@ -32,8 +32,9 @@ def test_outage_capacity_inverts_outage_probability(k_db):
 
 
 def test_normal_approximation_is_capacity_less_the_price_of_a_short_block():
-    """n = 500 uses at 0 dB, error 1e-3: C = 1, V = 3/4 log2(e)^2; the two-sided limits are capacity."""
-    expected = 500 - math.sqrt(500 * 0.75) * math.log2(math.e) * norm.isf(1e-3) + 0.5 * math.log2(500)
+    """500 complex uses at 0 dB are 1000 real ones of the same SNR, of which Polyanskiy, Poor and Verdu speak:
+    C = log2(1 + P) / 2 and V = P (P + 2) / (2 (P + 1)^2) log2(e)^2 = 3/8 log2(e)^2. The limit is capacity."""
+    expected = 1000 * 0.5 - math.sqrt(1000 * 3 / 8) * math.log2(math.e) * norm.isf(1e-3) + 0.5 * math.log2(1000)
     assert theory.normal_approximation(500, 1.0, 1e-3) == pytest.approx(expected, rel=1e-12)
     assert theory.normal_approximation(10**8, 1.0, 1e-3) / 1e8 == pytest.approx(1.0, abs=1e-3)
     assert theory.normal_approximation(10, 0.1, 1e-3) == 0.0
