@@ -118,7 +118,7 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, origina
                 "channel_uses": int(result.usage.granted[number]),
                 "energy": float(result.usage.energy[number]),
                 **{f"uses_{name}": int(uses[number]) for name, uses in result.usage.uses.items()},
-                "free": "; ".join((*sent.free, *result.usage.free)),
+                "free": "; ".join(dict.fromkeys((*sent.free, *result.usage.free))),
             }
         )
     return records

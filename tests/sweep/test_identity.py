@@ -15,6 +15,8 @@ from semcom.link import adaptation
 from semcom.link.analog import Analog
 from semcom.metrics.psnr import PSNR
 from semcom.metrics.ssim import SSIM
+from semcom.store.layout import Layout
+from semcom.store.reader import read_batches
 from semcom.sweep.measure import Measure
 
 
@@ -98,3 +100,11 @@ def test_grey_pictures_of_one_area_are_measured_apart():
     measure(["a"], ramp, grey(ramp))
     again = Measure(measure.metrics, measure.quantities)
     assert measure(["a"], wide, grey(wide)) == again(["a"], wide, grey(wide))
+
+
+def test_what_is_free_is_listed_once(tmp_path):
+    planned(tmp_path, "out")
+    semcom.run(tmp_path / "out.yaml", out=tmp_path / "out").table()
+    for listed in read_batches(Layout(tmp_path / "out"))["free"]:
+        items = listed.split("; ")
+        assert len(items) == len(set(items)) and any("perfect CSI" in item for item in items)
