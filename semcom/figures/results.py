@@ -44,28 +44,35 @@ def _curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[s
     systems = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
     others, labels = [other for other in plan["axes"] if other != axis], _labels(plan)
     for suffix, part in _slices(points, others[:-1]):
-        if others:
-            for metric in metrics:
-                yield f"{metric}{suffix}", curve_grid(part, [metric], axis, facet=others[-1], systems=systems, labels=labels)
-            continue
         for metric in metrics:
-            yield f"{metric}{suffix}", curves(part, metric, axis, systems, labels=labels).figure
-        if len(metrics) > 1:
+            yield f"{metric}{suffix}", _drawn(part, metric, axis, others, systems, labels)
+        if len(metrics) > 1 and not others:
             yield f"overview{suffix}", curve_grid(part, metrics[:4], axis, systems=systems, labels=labels)
+
+
+def _drawn(points: pd.DataFrame, metric: str, axis: str, others: Sequence[str], systems: Sequence[str], labels: Mapping[str, str]) -> Figure:
+    """One metric over ``axis``; the last of the other axes becomes facets."""
+    if others:
+        return curve_grid(points, [metric], axis, facet=others[-1], systems=systems, labels=labels)
+    return curves(points, metric, axis, systems, labels=labels).figure
 
 
 def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
     """Differences to the scenario's first system: paired, so their intervals are much narrower than those of the curves."""
-    held = set(table["metric"]) if len(table) else set()
+    if not len(table):
+        return
+    first, held = table["baseline"].iloc[0], set(table["metric"])
+    table = table.drop(columns="baseline")
     others = [other for other in plan["axes"] if other != axis]
     systems = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
-    for metric in metrics if not others else ():
-        if metric in held:
-            first = table["baseline"].iloc[0]
-            label = f"{metric_label(metric, _labels(plan))}, less {first}"
-            ax = curves(table.drop(columns="baseline"), metric, axis, systems, labels={metric: label})
-            ax.axhline(0.0, color="black", linewidth=0.6)
-            yield f"difference_{metric}", ax.figure
+    for suffix, part in _slices(table, others[:-1]):
+        for metric in metrics:
+            if metric in held:
+                label = f"{metric_label(metric, _labels(plan))}, less {first}"
+                figure = _drawn(part, metric, axis, others, systems, {metric: label})
+                for ax in figure.axes:
+                    ax.axhline(0.0, color="black", linewidth=0.6)
+                yield f"difference_{metric}{suffix}", figure
 
 
 def _labels(plan: Mapping[str, Any]) -> dict[str, str]:
@@ -92,7 +99,7 @@ def _panel_figures(layout: Layout, plan: Mapping[str, Any]) -> Iterator[tuple[st
     rows = read_batches(layout)
     rows = rows[rows["repeat"] == 0].set_index(["unit", "image"])
     for image, cells in by_image.items():
-        original = read_picture(layout.original(image))
+        original = read_picture(layout.original(plan["source_of"][cells[0].unit], image))
         if original is not None:
             yield f"panel_{safe_name(image)}", _panel(layout, plan, original, cells, rows)
 

@@ -62,9 +62,9 @@ class Layout:
     def table(self) -> Path:
         return self.root / "table.csv"
 
-    def original(self, image: str) -> Path:
-        """An original that a panel shows."""
-        return self.pictures / "original" / f"{safe_name(image)}.png"
+    def original(self, source: str, image: str) -> Path:
+        """An original that a panel shows, by the key of its source in the plan."""
+        return self.pictures / "originals" / source / f"{safe_name(image)}.png"
 
     def picture(self, unit: str, image: str) -> Path:
         """The reconstruction of one image (first repeat) by one unit."""

@@ -92,12 +92,16 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_order(table: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Metrics and systems in the order of the scenario."""
-    systems = {entry["system"]: place for place, entry in reversed(list(enumerate(plan["entries"])))}
-    metrics = {metric: place for place, metric in enumerate(plan["metrics"])}
-    ranked = table.assign(metric_rank=table["metric"].map(metrics).fillna(len(metrics)), system_rank=table["system"].map(systems))
-    ranked = ranked.sort_values(["metric_rank", "system_rank"], kind="stable", ignore_index=True)
-    return ranked.drop(columns=["metric_rank", "system_rank"])
+    """Metrics, systems and the values of every axis in the order of the scenario."""
+    metrics = [*plan["metrics"], *table["metric"].unique()]
+    orders = {"metric": list(dict.fromkeys(metrics)), "system": [entry["system"] for entry in plan["entries"]]}
+    orders |= {axis: [entry["values"][axis] for entry in plan["entries"]] for axis in _axes(plan)[:-1]}
+    ranks = {}
+    for column, values in orders.items():
+        place = {value: number for number, value in reversed(list(enumerate(values)))}
+        ranks[f"{column} rank"] = table[column].map(place)
+    ranked = table.assign(**ranks).sort_values(list(ranks), kind="stable", ignore_index=True)
+    return ranked.drop(columns=list(ranks))
 
 
 def _axes(plan: dict[str, Any]) -> list[str]:

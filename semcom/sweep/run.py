@@ -16,7 +16,7 @@ from semcom.store.panel import panel_cells
 from semcom.store.provenance import provenance
 from semcom.store.reader import KEY, read_batches
 from semcom.store.writer import write_json, write_rows, write_text
-from semcom.sweep.plan import Batch, Plan
+from semcom.sweep.plan import Batch, Plan, source_key
 from semcom.sweep.planning import Planner
 from semcom.sweep.prepare import Prepared, prepare
 from semcom.sweep.progress import Progress
@@ -130,5 +130,7 @@ class Stored:
         """Whether every row of a batch is stored, and every picture that a panel shows of it."""
         if not all(row.key in self.keys for row in batch.rows):
             return False
-        pictures = {(row.unit.id, row.image.id) for row in batch.rows if row.repeat == 0} & shown & self.arrived
-        return all(self.layout.picture(*key).is_file() for key in pictures)
+        rows = [row for row in batch.rows if row.repeat == 0 and (row.unit.id, row.image.id) in shown]
+        pictures = [self.layout.original(source_key(row.unit.source), row.image.id) for row in rows]
+        pictures += [self.layout.picture(*key) for key in {(row.unit.id, row.image.id) for row in rows} & self.arrived]
+        return all(picture.is_file() for picture in pictures)

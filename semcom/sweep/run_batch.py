@@ -14,7 +14,7 @@ from semcom.rng import Streams
 from semcom.store.layout import Layout
 from semcom.store.writer import write_picture
 from semcom.sweep.measure import GREY, Measure
-from semcom.sweep.plan import Batch, Row
+from semcom.sweep.plan import Batch, Row, source_key
 from semcom.sweep.workshop import Workshop
 from semcom.system import System
 from semcom.types import Budget, Condition, Message, Reconstruction
@@ -144,8 +144,7 @@ def _keep_pictures(row: Row, original: torch.Tensor, pixels: torch.Tensor, ok: b
     """Keep the original and the first repeat's picture for panels; of a lost one the row says that it was lost."""
     if bench.layout is None or row.repeat > 0 or (row.unit.id, row.image.id) not in bench.pictures:
         return
-    if not bench.layout.original(row.image.id).is_file():
-        write_picture(bench.layout.original(row.image.id), _codes(original))
+    write_picture(bench.layout.original(source_key(row.unit.source), row.image.id), _codes(original))
     if ok:
         write_picture(bench.layout.picture(row.unit.id, row.image.id), _codes(pixels))
 

@@ -2,6 +2,10 @@
 
 import errno
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +15,8 @@ from semcom.errors import StoreError
 from semcom.store.layout import Layout
 from semcom.store.reader import KEY, read_batches
 from semcom.sweep import run as run_module
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rows(folder):
@@ -96,6 +102,15 @@ def test_more_of_a_sweep_keeps_what_was_computed(scenario, tmp_path):
     pd.testing.assert_frame_equal(kept.sort_values(KEY, ignore_index=True), before)
 
 
+def test_a_folder_can_be_used_again_with_pictures_of_another_size(scenario, tmp_path, pictures):
+    from semcom.cli.outputs import write_outputs
+
+    for size in (64, 48):
+        job, _ = finish(scenario(source={"kind": "folder", "path": str(pictures), "size": [size, size]}), tmp_path / "out")
+        _, paths = write_outputs(job.layout)
+        assert any(path.name.startswith("panel_picture0") for path in paths)
+
+
 def test_names_figures_and_execution_do_not_change_identity(scenario, tmp_path):
     path = scenario()
     one, _ = finish(path, tmp_path / "one")
@@ -151,3 +166,36 @@ def test_a_point_where_nothing_fits_is_infeasible_with_its_reason(scenario, tmp_
     stored = rows(tmp_path / "out")
     assert (stored["status"] == "infeasible").all() and (stored["reason"].str.len() > 10).all()
     assert points["mean"].isna().all()
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_goes_on_bit_identically(scenario, tmp_path):
+    """The same with a real process and SIGKILL, as soon as its first batch is stored."""
+    path = scenario(execution={"device": "cpu", "batch_size": 1})
+    command = [sys.executable, "-m", "semcom.cli.main", "run", str(path), "--out", str(tmp_path / "cut")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "cut" / "batches").glob("[!.]*.parquet")):
+        assert process.poll() is None and time.monotonic() < deadline, "the run ended, or stored nothing in two minutes"
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    before = rows(tmp_path / "cut")
+    assert 0 < len(before) < 24, "the run was over before it could be killed"
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    subprocess.run([*command[:-1], str(tmp_path / "whole")], check=True, capture_output=True, cwd=ROOT)
+    pd.testing.assert_frame_equal(rows(tmp_path / "cut"), rows(tmp_path / "whole"))
+    kept = rows(tmp_path / "cut").merge(before[KEY], on=KEY).sort_values(KEY, ignore_index=True)
+    pd.testing.assert_frame_equal(kept, before)
+
+
+def test_a_sweep_touches_no_global_generator(scenario, tmp_path):
+    import random
+
+    import numpy as np
+    import torch
+
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    finish(scenario(), tmp_path / "out")
+    assert random.getstate() == states[0] and np.random.get_state()[1].tolist() == states[1]
+    assert torch.equal(torch.get_rng_state(), states[2])
