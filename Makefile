@@ -1,10 +1,11 @@
 # make demo   install into .venv and run the quickstart
 # make test   install into .venv and run the tests
+# make figure run the quickstart and renew the figures of the README
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow benchmark clean
+.PHONY: demo test test-slow figure benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/semcom run scenarios/quickstart.yaml
@@ -14,6 +15,10 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
+
+figure: demo
+	cp results/quickstart/figures/overview.png docs/quickstart_curves.png
+	cp results/quickstart/figures/panel_astronaut.png docs/quickstart_panel.png
 
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/links.py
