@@ -1,0 +1,166 @@
+"""How the face of a house looks at a point: wall, windows, doors, shop fronts, from metres along and up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semcom.source.street.light import Light, Skyline
+from semcom.source.street.texture import hashed, look_up, noise
+
+HOUSE, SHOP, OFFICE = range(3)
+DOORS = np.array([(0.02, 0.03, 0.09), (0.16, 0.015, 0.015), (0.015, 0.06, 0.03), (0.02, 0.02, 0.02), (0.5, 0.48, 0.44)], np.float32)
+
+
+@dataclass(frozen=True)
+class Style:
+    """Measures in metres (windows as shares of their bay and floor), colours as linear reflectance."""
+
+    wall: np.ndarray
+    brick: float
+    floor_height: float
+    ground: float
+    eaves: float
+    bay: float
+    window_width: float
+    window_height: float
+    frame: float
+    trim: float
+    kind: int
+    fascia: np.ndarray
+    shop: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Facade:
+    """A face: ``start`` and ``along`` on the ground (X, Z), the cosine to the sun, without windows where ``plain``."""
+
+    style: Style
+    start: tuple[float, float]
+    along: tuple[float, float]
+    cosine: float
+    plain: bool
+    across: float
+
+
+def shade_facades(
+    facades: Sequence[Facade], which: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, f: float, light: Light, skyline: Skyline
+) -> np.ndarray:
+    """Radiance float32 [n, 3] at n points of faces ``which`` [n]; world coordinates in metres."""
+
+    def of(read) -> np.ndarray:
+        return np.array([read(face) for face in facades], np.float32)[which]
+
+    u = (x - of(lambda s: s.start[0])) * of(lambda s: s.along[0]) + (z - of(lambda s: s.start[1])) * of(lambda s: s.along[1])
+    eaves, seed = of(lambda s: s.style.eaves), of(lambda s: s.style.seed).astype(np.int32)
+    sample = z * np.float32(1 / f)  # the width of a sample, m
+    wall = of(lambda s: s.style.wall)
+    albedo = wall * _masonry(u, y, sample, of(lambda s: s.style.brick), seed)[:, None]
+    albedo *= np.where((y > eaves - 0.35) | (np.abs(y - of(lambda s: s.style.ground)) < 0.12), of(lambda s: s.style.trim), 1.0)[:, None]
+    emitted = np.zeros_like(albedo)
+    gloss = np.zeros(len(u), np.float32)
+    _upper_floors(albedo, emitted, gloss, u, y, of, seed, light)
+    _ground_floor(albedo, emitted, gloss, u, y, sample, of, seed, light)
+
+    depth = of(lambda s: s.across)
+    sunlit = skyline.sunlit(light, depth, y, z) * of(lambda s: s.cosine)
+    occlusion = np.clip(0.55 + 0.075 * y, 0.55, 0.95) - 0.25 * ((y > eaves - 0.6) & (y < eaves - 0.35))
+    mirror = light.horizon.astype(np.float32) * 0.5 + light.zenith.astype(np.float32) * 0.25
+    lit = sunlit[:, None] * light.sun_colour.astype(np.float32) + (0.72 * occlusion)[:, None] * light.sky_colour.astype(np.float32)
+    return albedo * lit + gloss[:, None] * mirror + emitted
+
+
+def _masonry(u, v, sample, brick, seed) -> np.ndarray:
+    """Courses of bricks or stones, weathering, and streaks of rain."""
+    high = np.where(brick > 0.5, np.float32(0.075), np.float32(0.32))
+    row = np.floor(v / high)
+    column = np.floor(u / (high * 3) + 0.5 * (row % 2))
+    seen = np.clip(1.6 - 2.0 * sample / high, 0.0, 1.0)
+    stones = (hashed(row, column, seed) - 0.5) * 0.36 * seen
+    joint = ((v / high - row) < 0.14) * np.float32(0.16) * seen
+    shift = (seed % 97).astype(np.float32)
+    return 1 + stones - joint + 0.16 * look_up(noise(), u + shift, v, 9.0) + 0.08 * look_up(noise(), u + shift, v * 0.15, 40.0)
+
+
+def _upper_floors(albedo, emitted, gloss, u, v, of, seed, light) -> None:
+    ground, high, bay, eaves = (of(lambda s, n=n: getattr(s.style, n)) for n in ("ground", "floor_height", "bay", "eaves"))
+    house = of(lambda s: s.style.kind) == HOUSE
+    base = np.where(house, 0.0, ground)  # the ground floor of a house has windows like the others
+    floor = np.floor((v - base) / high)
+    column = np.floor(u / bay)
+    rise = (v - base) - floor * high
+    aside = np.abs(u / bay - column - 0.5) * bay
+    wide, tall = of(lambda s: s.style.window_width) * bay * 0.5, of(lambda s: s.style.window_height) * high
+    sill = (high - tall) * 0.45
+    open_wall = (of(lambda s: s.plain) < 0.5) & (v > base) & (base + (floor + 1) * high - 0.35 < eaves)
+    door = house & (floor == 0) & (hashed(column, seed) < 0.38)
+    inside = open_wall & ~door & (aside < wide) & (rise > sill) & (rise < sill + tall)
+    surround = open_wall & ~door & (aside < wide + 0.13) & (rise > sill - 0.12) & (rise < sill + tall + 0.2) & ~inside
+    albedo[surround] *= of(lambda s: s.style.trim)[surround, None]
+
+    i = np.flatnonzero(inside)
+    edge = np.minimum(wide[i] - aside[i], np.minimum(rise[i] - sill[i], sill[i] + tall[i] - rise[i]))
+    frame = (edge < 0.07) | (aside[i] < 0.035) | (np.abs(rise[i] - sill[i] - tall[i] * 0.5) < 0.035)
+    chance = hashed(floor[i], column[i], seed[i])
+    _glass(albedo, emitted, gloss, i, chance, (rise[i] - sill[i]) / tall[i], light, share=0.45)
+    framed = i[frame]
+    albedo[framed], gloss[framed], emitted[framed] = of(lambda s: s.style.frame)[framed, None], 0.0, 0.0
+
+    i = np.flatnonzero(open_wall & door & (aside < 0.62) & (rise < 2.55))
+    leaf = (aside[i] < 0.5) & (rise[i] < 2.1)
+    colour = DOORS[(hashed(column[i], seed[i], np.array(7)) * len(DOORS)).astype(np.int32)]
+    panel = 1 - 0.35 * ((np.abs(aside[i] - 0.26) < 0.15) & ((rise[i] % 0.9) > 0.2))
+    albedo[i] = np.where(leaf[:, None], colour * panel[:, None], np.float32(0.5))
+
+
+def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None:
+    """Shops: stall riser, glass between piers, a fascia with lettering. Offices: glass between piers."""
+    kind, ground = of(lambda s: s.style.kind), of(lambda s: s.style.ground)
+    i = np.flatnonzero((kind != HOUSE) & (v < ground) & (v >= 0) & (of(lambda s: s.plain) < 0.5))
+    if not len(i):
+        return
+    width, u, v, seed, top = of(lambda s: s.style.shop)[i], u[i], v[i], seed[i], ground[i]
+    unit = np.floor(u / width)
+    aside = np.abs(u / width - unit - 0.5) * width
+    shop = kind[i] == SHOP
+    own = hashed(unit, seed)
+    fascia = of(lambda s: s.style.fascia)[i] * (0.6 + 0.8 * own)[:, None]
+    fascia = np.where((own < 0.5)[:, None], fascia, fascia[:, ::-1])
+    board = shop & (v > top - 1.05) & (v < top - 0.3) & (aside < width * 0.5 - 0.1)
+    letters = board & (np.abs(v - top + 0.67) < 0.19) & (aside < width * 0.3) & (hashed(np.floor(u / 0.17), seed) < 0.72) & (
+        hashed(np.floor(u / 0.085), np.floor(v / 0.1), seed) < 0.7
+    )
+    pier = (aside > width * 0.5 - 0.28) & (v < top - 0.3)
+    glass = ~pier & (v > np.where(shop, 0.55, 0.25)) & (v < top - 1.05)
+    mullion = glass & ((np.abs((u % 1.35) - 0.675) > 0.64) | (v > top - 1.13))
+    riser = ~pier & ~glass & (v <= 0.55)
+
+    dark = np.where(shop[:, None], fascia * 0.6, albedo[i] * 0.8)
+    paint = np.where(board[:, None], fascia, albedo[i])
+    paint = np.where(letters[:, None], np.where(fascia.mean(1) > 0.2, 0.03, 0.62)[:, None], paint)
+    paint = np.where((riser | pier & shop)[:, None], dark, paint)
+    albedo[i] = paint
+    emitted[i] += (0.5 * light.night * board)[:, None] * fascia
+    g = np.flatnonzero(glass)
+    goods = hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g])
+    _glass(albedo, emitted, gloss, i[g], goods, v[g] / 4, light, share=0.5)
+    tint = np.stack([hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g], np.array(c)) for c in range(3)], 1)
+    albedo[i[g]] = 0.03 + 0.16 * tint * (goods < 0.55)[:, None] * (v[g] < 1.9)[:, None]
+    emitted[i[g]] += (0.10 + 0.9 * light.night) * (0.05 + 0.3 * goods * (own[g] < 0.8))[:, None] * np.array([1.0, 0.86, 0.62], np.float32) * 0.55
+    m = i[mullion]
+    albedo[m], gloss[m], emitted[m] = 0.12, 0.0, 0.0
+    under = i[(v < top - 1.05) & (v > top - 1.45) & shop]
+    albedo[under] *= 0.6
+    gloss[under] *= 0.4
+
+
+def _glass(albedo, emitted, gloss, i, chance, height, light, share) -> None:
+    """Dark rooms behind a reflected sky; blinds and curtains in some, lamps in some at night."""
+    albedo[i] = np.where((chance < 0.22)[:, None] & (height > 1.3 - 3 * chance)[:, None], np.float32(0.45), np.float32(0.02))
+    gloss[i] = np.where(chance > 0.45, 0.10 + 0.34 * (chance - 0.45) / 0.55 * (0.6 + 0.4 * height), 0.05 + 0.1 * chance)
+    if light.night > 0:
+        on = (((chance * 7.31) % 1.0) < share * light.night)[:, None]
+        emitted[i] = on * (0.2 + 0.5 * chance)[:, None] * np.array([1.0, 0.75, 0.40], np.float32) * 0.6
