@@ -35,7 +35,10 @@ class Camera:
         """Sample coordinates [..., 2] of world points; columns run the other way in a mirrored scene."""
         scale = self.f / np.asarray(z, np.float64)
         column = (np.asarray(x) - self.across) * scale
-        return np.stack([self.cx - column if self.mirrored else self.cx + column, self.cy - (np.asarray(y) - self.height) * scale], -1)
+        points = np.empty((*column.shape, 2))
+        points[..., 0] = self.cx - column if self.mirrored else self.cx + column
+        points[..., 1] = self.cy - (np.asarray(y) - self.height) * scale
+        return points
 
     def facing(self, z: float) -> tuple[float, float]:
         """1/Z of a plane across the view, as (slope over the column's tangent, constant)."""

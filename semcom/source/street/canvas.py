@@ -32,6 +32,16 @@ class Canvas:
         self._details.append(detail)
         return len(self._classes) - 1
 
+    def surfaces(self, label: int, colours: np.ndarray, plane: tuple[float, float], material: int) -> range:
+        """One surface a colour [n, 3], on one plane."""
+        first, n = len(self._classes), len(colours)
+        self._classes += [label] * n
+        self._colours += map(tuple, colours.tolist())
+        self._planes += [plane] * n
+        self._materials += [material] * n
+        self._details += [0] * n
+        return range(first, first + n)
+
     def polygon(self, points: np.ndarray, surface: int) -> None:
         self._draw.polygon(_grid(points), fill=surface)
 
@@ -39,6 +49,13 @@ class Canvas:
         """Filled; one sample at least."""
         left, top = round(x - rx), round(y - ry)
         self._draw.ellipse((left, top, left + max(0, round(2 * rx) - 1), top + max(0, round(2 * ry) - 1)), fill=surface)
+
+    def ellipses(self, centres: np.ndarray, rx: np.ndarray, ry: np.ndarray, surfaces: range) -> None:
+        """Filled, [n, 2] and [n] each, one after the other."""
+        low = np.rint(centres - np.stack([rx, ry], 1))
+        high = low + np.maximum(0, np.rint(2 * np.stack([rx, ry], 1)) - 1)
+        for box, surface in zip(np.concatenate([low, high], 1).tolist(), surfaces, strict=True):
+            self._draw.ellipse(box, fill=surface)
 
     def ring(self, x: float, y: float, rx: float, ry: float, width: float, surface: int) -> None:
         self._draw.ellipse((round(x - rx), round(y - ry), round(x + rx), round(y + ry)), outline=surface, width=max(1, round(width)))
@@ -48,6 +65,12 @@ class Canvas:
         if len(points) == 2 and round(points[0][0]) == round(points[1][0]):
             return self.bar(points[0][0], points[0][1], points[1][1], width, surface)
         return self._draw.line(_grid(points), fill=surface, width=max(1, round(width)))
+
+    def strokes(self, lines: np.ndarray, width: float, surface: int) -> None:
+        """Lines [n, 2, 2] of one width, one sample at least."""
+        wide = max(1, round(width))
+        for line in np.rint(lines.reshape(len(lines), 4) - 0.5).tolist():
+            self._draw.line(line, fill=surface, width=wide)
 
     def bar(self, x: float, y0: float, y1: float, width: float, surface: int) -> None:
         """An upright bar centred on x, exactly ``width`` samples wide after rounding, one at least."""
@@ -79,4 +102,6 @@ class Table:
 
 def _grid(points: Iterable) -> list[int]:
     """Whole samples: a sample belongs to a shape that reaches its centre."""
-    return np.rint(np.asarray(points).reshape(-1) - 0.5).astype(np.int64).tolist()
+    if isinstance(points, np.ndarray):
+        return np.rint(points.reshape(-1) - 0.5).astype(np.int64).tolist()
+    return [round(c - 0.5) for point in points for c in point]

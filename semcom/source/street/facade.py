@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semcom.source.street.light import Light, Skyline
-from semcom.source.street.texture import hashed, look_up, noise
+from semcom.source.street.texture import hashed, look_up, noise, plane
 
 HOUSE, SHOP, OFFICE = range(3)
 DOORS = np.array([(0.02, 0.03, 0.09), (0.16, 0.015, 0.015), (0.015, 0.06, 0.03), (0.02, 0.02, 0.02), (0.5, 0.48, 0.44)], np.float32)
@@ -49,17 +49,19 @@ class Facade:
 def shade_facades(
     facades: Sequence[Facade], which: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, f: float, light: Light, skyline: Skyline
 ) -> np.ndarray:
-    """Radiance float32 [n, 3] at n points of faces ``which`` [n]; world coordinates in metres."""
+    """Radiance float32 [3, n] at n points of faces ``which`` [n]; world coordinates in metres."""
 
     def of(read) -> np.ndarray:
-        return np.array([read(face) for face in facades], np.float32)[which]
+        values = np.array([read(face) for face in facades], np.float32)
+        return np.take(np.ascontiguousarray(values.T), which, axis=-1)
 
     u = (x - of(lambda s: s.start[0])) * of(lambda s: s.along[0]) + (z - of(lambda s: s.start[1])) * of(lambda s: s.along[1])
     eaves, seed = of(lambda s: s.style.eaves), of(lambda s: s.style.seed).astype(np.int32)
     sample = z * np.float32(1 / f)  # the width of a sample, m
     wall = of(lambda s: s.style.wall)
-    albedo = wall * _masonry(u, y, sample, of(lambda s: s.style.brick), seed)[:, None]
-    albedo *= np.where((y > eaves - 0.35) | (np.abs(y - of(lambda s: s.style.ground)) < 0.12), of(lambda s: s.style.trim), 1.0)[:, None]
+    albedo = wall * _masonry(u, y, sample, of(lambda s: s.style.brick), seed)
+    trimmed = (y > eaves - 0.35) | (np.abs(y - of(lambda s: s.style.ground)) < 0.12)
+    albedo *= np.where(trimmed, of(lambda s: s.style.trim), np.float32(1))
     emitted = np.zeros_like(albedo)
     gloss = np.zeros(len(u), np.float32)
     _upper_floors(albedo, emitted, gloss, u, y, of, seed, light)
@@ -68,9 +70,9 @@ def shade_facades(
     depth = of(lambda s: s.across)
     sunlit = skyline.sunlit(light, depth, y, z) * of(lambda s: s.cosine)
     occlusion = np.clip(0.55 + 0.075 * y, 0.55, 0.95) - 0.25 * ((y > eaves - 0.6) & (y < eaves - 0.35))
-    mirror = light.horizon.astype(np.float32) * 0.5 + light.zenith.astype(np.float32) * 0.25
-    lit = sunlit[:, None] * light.sun_colour.astype(np.float32) + (0.72 * occlusion)[:, None] * light.sky_colour.astype(np.float32)
-    return albedo * lit + gloss[:, None] * mirror + emitted
+    mirror = plane(light.horizon * 0.5 + light.zenith * 0.25)
+    lit = sunlit * plane(light.sun_colour) + occlusion * plane(0.72 * light.sky_colour)
+    return albedo * lit + gloss * mirror + emitted
 
 
 def _masonry(u, v, sample, brick, seed) -> np.ndarray:
@@ -99,7 +101,7 @@ def _upper_floors(albedo, emitted, gloss, u, v, of, seed, light) -> None:
     door = house & (floor == 0) & (hashed(column, seed) < 0.38)
     inside = open_wall & ~door & (aside < wide) & (rise > sill) & (rise < sill + tall)
     surround = open_wall & ~door & (aside < wide + 0.13) & (rise > sill - 0.12) & (rise < sill + tall + 0.2) & ~inside
-    albedo[surround] *= of(lambda s: s.style.trim)[surround, None]
+    albedo *= np.where(surround, of(lambda s: s.style.trim), np.float32(1))
 
     i = np.flatnonzero(inside)
     edge = np.minimum(wide[i] - aside[i], np.minimum(rise[i] - sill[i], sill[i] + tall[i] - rise[i]))
@@ -107,13 +109,13 @@ def _upper_floors(albedo, emitted, gloss, u, v, of, seed, light) -> None:
     chance = hashed(floor[i], column[i], seed[i])
     _glass(albedo, emitted, gloss, i, chance, (rise[i] - sill[i]) / tall[i], light, share=0.45)
     framed = i[frame]
-    albedo[framed], gloss[framed], emitted[framed] = of(lambda s: s.style.frame)[framed, None], 0.0, 0.0
+    albedo[:, framed], gloss[framed], emitted[:, framed] = of(lambda s: s.style.frame)[framed], 0.0, 0.0
 
     i = np.flatnonzero(open_wall & door & (aside < 0.62) & (rise < 2.55))
     leaf = (aside[i] < 0.5) & (rise[i] < 2.1)
-    colour = DOORS[(hashed(column[i], seed[i], np.array(7)) * len(DOORS)).astype(np.int32)]
+    colour = DOORS.T[:, (hashed(column[i], seed[i], np.array(7)) * len(DOORS)).astype(np.int32)]
     panel = 1 - 0.35 * ((np.abs(aside[i] - 0.26) < 0.15) & ((rise[i] % 0.9) > 0.2))
-    albedo[i] = np.where(leaf[:, None], colour * panel[:, None], np.float32(0.5))
+    albedo[:, i] = np.where(leaf, colour * panel, np.float32(0.5))
 
 
 def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None:
@@ -127,8 +129,8 @@ def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None
     aside = np.abs(u / width - unit - 0.5) * width
     shop = kind[i] == SHOP
     own = hashed(unit, seed)
-    fascia = of(lambda s: s.style.fascia)[i] * (0.6 + 0.8 * own)[:, None]
-    fascia = np.where((own < 0.5)[:, None], fascia, fascia[:, ::-1])
+    fascia = of(lambda s: s.style.fascia)[:, i] * (0.6 + 0.8 * own)
+    fascia = np.where(own < 0.5, fascia, fascia[::-1])
     board = shop & (v > top - 1.05) & (v < top - 0.3) & (aside < width * 0.5 - 0.1)
     letters = board & (np.abs(v - top + 0.67) < 0.19) & (aside < width * 0.3) & (hashed(np.floor(u / 0.17), seed) < 0.72) & (
         hashed(np.floor(u / 0.085), np.floor(v / 0.1), seed) < 0.7
@@ -138,29 +140,30 @@ def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None
     mullion = glass & ((np.abs((u % 1.35) - 0.675) > 0.64) | (v > top - 1.13))
     riser = ~pier & ~glass & (v <= 0.55)
 
-    dark = np.where(shop[:, None], fascia * 0.6, albedo[i] * 0.8)
-    paint = np.where(board[:, None], fascia, albedo[i])
-    paint = np.where(letters[:, None], np.where(fascia.mean(1) > 0.2, 0.03, 0.62)[:, None], paint)
-    paint = np.where((riser | pier & shop)[:, None], dark, paint)
-    albedo[i] = paint
-    emitted[i] += (0.5 * light.night * board)[:, None] * fascia
+    dark = np.where(shop, fascia * np.float32(0.6), albedo[:, i] * np.float32(0.8))
+    paint = np.where(board, fascia, albedo[:, i])
+    paint = np.where(letters, np.where(fascia.mean(0) > 0.2, np.float32(0.03), np.float32(0.62)), paint)
+    albedo[:, i] = np.where(riser | pier & shop, dark, paint)
+    if light.night > 0:
+        emitted[:, i] += np.float32(0.5 * light.night) * board * fascia
     g = np.flatnonzero(glass)
     goods = hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g])
     _glass(albedo, emitted, gloss, i[g], goods, v[g] / 4, light, share=0.5)
-    tint = np.stack([hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g], np.array(c)) for c in range(3)], 1)
-    albedo[i[g]] = 0.03 + 0.16 * tint * (goods < 0.55)[:, None] * (v[g] < 1.9)[:, None]
-    emitted[i[g]] += (0.10 + 0.9 * light.night) * (0.05 + 0.3 * goods * (own[g] < 0.8))[:, None] * np.array([1.0, 0.86, 0.62], np.float32) * 0.55
+    tint = np.stack([hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g], np.array(c)) for c in range(3)])
+    albedo[:, i[g]] = 0.03 + 0.16 * tint * ((goods < 0.55) & (v[g] < 1.9))
+    lamps = np.float32(0.055 + 0.5 * light.night) * (0.05 + 0.3 * goods * (own[g] < 0.8))
+    emitted[:, i[g]] += lamps * plane((1.0, 0.86, 0.62))
     m = i[mullion]
-    albedo[m], gloss[m], emitted[m] = 0.12, 0.0, 0.0
+    albedo[:, m], gloss[m], emitted[:, m] = 0.12, 0.0, 0.0
     under = i[(v < top - 1.05) & (v > top - 1.45) & shop]
-    albedo[under] *= 0.6
+    albedo[:, under] *= np.float32(0.6)
     gloss[under] *= 0.4
 
 
 def _glass(albedo, emitted, gloss, i, chance, height, light, share) -> None:
     """Dark rooms behind a reflected sky; blinds and curtains in some, lamps in some at night."""
-    albedo[i] = np.where((chance < 0.22)[:, None] & (height > 1.3 - 3 * chance)[:, None], np.float32(0.45), np.float32(0.02))
+    albedo[:, i] = np.where((chance < 0.22) & (height > 1.3 - 3 * chance), np.float32(0.45), np.float32(0.02))
     gloss[i] = np.where(chance > 0.45, 0.10 + 0.34 * (chance - 0.45) / 0.55 * (0.6 + 0.4 * height), 0.05 + 0.1 * chance)
     if light.night > 0:
-        on = (((chance * 7.31) % 1.0) < share * light.night)[:, None]
-        emitted[i] = on * (0.2 + 0.5 * chance)[:, None] * np.array([1.0, 0.75, 0.40], np.float32) * 0.6
+        on = ((chance * np.float32(7.31)) % 1.0) < share * light.night
+        emitted[:, i] = on * (0.2 + 0.5 * chance) * plane((0.6, 0.45, 0.24))

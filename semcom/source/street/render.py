@@ -14,7 +14,7 @@ from semcom.source.street.light import Light
 from semcom.source.street.road import shade_ground
 from semcom.source.street.sensor import develop
 from semcom.source.street.sky import shade_sky
-from semcom.source.street.texture import hashed, look_up, noise, speckle
+from semcom.source.street.texture import hashed, look_up, noise, plane, speckle
 
 #: samples a pixel along each axis; odd, so that one of them is the pixel's centre
 OVER = 3
@@ -33,7 +33,7 @@ def render(key: tuple[object, ...], size: tuple[int, int]) -> tuple[np.ndarray, 
 
 
 def trace(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Radiance float32 [H, W, 3] and labels uint8 [H, W]."""
+    """Radiance float32 [3, H, W] and labels uint8 [H, W]."""
     height, width = size[0] * OVER, size[1] * OVER
     camera, canvas, facades = scene.view.camera(height, width), Canvas(height, width), []
     stage = Stage(canvas, camera, scene.light, scene.skyline, facades, rng)
@@ -47,47 +47,47 @@ def trace(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> tupl
     surfaces, table = np.asarray(canvas.image), canvas.table()
     horizon = int(np.clip(np.ceil(camera.cy - 0.5 + 0.01), 0, height))  # the first row of samples below it
     columns = np.arange(width)
-    radiance = np.empty((height, width, 3), np.float32)
+    radiance = np.empty((3, height, width), np.float32)
     classes = np.empty((height, width), np.uint8)
-    radiance[:horizon] = shade_sky(camera, scene.light, np.arange(horizon), columns)
+    radiance[:, :horizon] = shade_sky(camera, scene.light, np.arange(horizon), columns)
     classes[:horizon] = SKY
     rows = np.arange(horizon, height)
     ground, classes[horizon:], z = shade_ground(
         camera, scene.road, scene.light, scene.skyline, rows, columns, np.asarray(canvas.shadow)[horizon:]
     )
-    radiance[horizon:] = _haze(ground, z[:, None], scene.light)
+    radiance[:, horizon:] = _haze(ground, z[:, None], scene.light)
     seen = np.flatnonzero(surfaces)
     if len(seen):
-        radiance.reshape(-1, 3)[seen] = _shade(surfaces, seen, table, facades, camera, scene)
+        radiance.reshape(3, -1)[:, seen] = _shade(surfaces, seen, table, facades, camera, scene)
         classes.reshape(-1)[seen] = table.classes[surfaces.reshape(-1)[seen]]
     if scene.light.wet > 0.05:
         _reflect(radiance, surfaces, horizon, scene.light.wet)
     centre = OVER // 2
-    picture = radiance.reshape(size[0], OVER, size[1], OVER, 3).mean(axis=(1, 3))
+    lines = sum(radiance[:, i::OVER] for i in range(OVER))
+    picture = sum(lines[:, :, i::OVER] for i in range(OVER)) * np.float32(1 / OVER**2)
     return picture, classes[centre::OVER, centre::OVER].copy()
 
 
 def _shade(surfaces: np.ndarray, seen: np.ndarray, table: Table, facades: list[Facade], camera: Camera, scene: Scene) -> np.ndarray:
-    """Radiance float32 [n, 3] of the samples ``seen``, each from the plane of its surface."""
+    """Radiance float32 [3, n] of the samples ``seen``, each from the plane of its surface."""
     width, light = surfaces.shape[1], scene.light
     ids = surfaces.reshape(-1)[seen]
     row, column = seen // width, seen % width
     tangent = camera.tangents(np.arange(width))[column]
-    plane = table.planes[ids]
-    z = 1.0 / np.maximum(plane[:, 0] * tangent + plane[:, 1], np.float32(1e-3))
-    colour, material = table.colours[ids], table.materials[ids]
-    y = np.float32(camera.height) + ((camera.cy - row - 0.5) / camera.f).astype(np.float32) * z
+    z = 1.0 / np.maximum(np.take(table.planes[:, 0], ids) * tangent + np.take(table.planes[:, 1], ids), np.float32(1e-3))
+    colour, material = np.take(np.ascontiguousarray(table.colours.T), ids, axis=1), np.take(table.materials, ids)
+    y = np.float32(camera.height) + ((camera.cy - np.arange(len(surfaces)) - 0.5) / camera.f).astype(np.float32)[row] * z
     x = np.float32(camera.across) + tangent * z
 
     i = np.flatnonzero(material == FACADE)
-    colour[i] = shade_facades(facades, table.details[ids[i]], x[i], y[i], z[i], camera.f, light, scene.skyline)
+    colour[:, i] = shade_facades(facades, table.details[ids[i]], x[i], y[i], z[i], camera.f, light, scene.skyline)
     i = np.flatnonzero(material == LEAVES)
-    colour[i] *= (1 + 0.9 * look_up(speckle(), x[i] + ids[i], y[i], 13.0) * np.clip(camera.f * 0.02 / z[i], 0.25, 0.8))[:, None]
+    colour[:, i] *= 1 + 0.9 * look_up(speckle(), x[i] + ids[i] % 64, y[i], 13.0) * np.clip(camera.f * 0.02 / z[i], 0.25, 0.8)
     i = np.flatnonzero(material == ROOF)
     course = (y[i] / np.float32(0.22)) % 1.0
-    colour[i] *= (0.9 + 0.2 * (course > 0.3) * np.clip(camera.f * 0.06 / z[i], 0, 1) + 0.2 * look_up(noise(), x[i] + z[i], y[i], 12.0))[:, None]
+    colour[:, i] *= 0.9 + 0.2 * (course > 0.3) * np.clip(camera.f * 0.06 / z[i], 0, 1) + 0.2 * look_up(noise(), x[i] + z[i], y[i], 12.0)
     i = np.flatnonzero(material == WALL)
-    colour[i] *= _wall(x[i] + z[i], y[i], z[i], camera.f)[:, None] * _wall_light(light, scene, x[i], y[i], z[i])
+    colour[:, i] *= _wall(x[i] + z[i], y[i], z[i], camera.f) * _wall_light(light, scene, x[i], y[i], z[i])
     return _haze(colour, z, light)
 
 
@@ -101,26 +101,27 @@ def _wall_light(light: Light, scene: Scene, x, y, z) -> np.ndarray:
     """On garden walls, which look across the road."""
     across = x - np.float32(scene.view.bend) * z * z
     cosine = np.maximum(0.0, -np.sign(across) * np.float32(light.sun[0]))
-    sun = (scene.skyline.sunlit(light, across * np.float32(0.99), y, z) * cosine)[:, None] * light.sun_colour.astype(np.float32)
-    return sun + np.clip(0.5 + 0.12 * y, 0, 0.75)[:, None] * light.sky_colour.astype(np.float32)
+    sun = scene.skyline.sunlit(light, across * np.float32(0.99), y, z) * cosine * plane(light.sun_colour)
+    return sun + np.clip(0.5 + 0.12 * y, 0, 0.75) * plane(light.sky_colour)
 
 
 def _haze(radiance: np.ndarray, z: np.ndarray, light: Light) -> np.ndarray:
     """Air light: exp(-t) of t = Z / distance, by its quotient of polynomials, which every machine computes alike."""
     t = z * np.float32(1 / light.haze)
-    left = (1 / (1 + t * (1 + t * (np.float32(0.5) + t * np.float32(1 / 6)))))[..., None]
-    return radiance * left + light.horizon.astype(np.float32) * (1 - left)
+    left = 1 / (1 + t * (1 + t * (np.float32(0.5) + t * np.float32(1 / 6))))
+    air = light.horizon.astype(np.float32).reshape(3, *[1] * left.ndim) * (1 - left)
+    return radiance * left + air
 
 
 def _reflect(radiance: np.ndarray, surfaces: np.ndarray, horizon: int, wet: float) -> None:
     """Wet ground shows what stands above the horizon, upside down, more so at grazing angles."""
-    below = radiance.shape[0] - horizon
+    below = radiance.shape[1] - horizon
     above = min(horizon, below)
     if above < 1:
         return
-    image = radiance[horizon - above : horizon][::-1]
-    blurred = (image + np.roll(image, 2, 1) + np.roll(image, -2, 1) + np.roll(image, 3, 0)) * np.float32(0.25)
-    graze = 1 / (1 + np.arange(above, dtype=np.float32) / (0.16 * radiance.shape[0]))
+    image = radiance[:, horizon - above : horizon][:, ::-1]
+    blurred = (image + np.roll(image, 2, 2) + np.roll(image, -2, 2) + np.roll(image, 3, 1)) * np.float32(0.25)
+    graze = 1 / (1 + np.arange(above, dtype=np.float32) / np.float32(0.16 * radiance.shape[1]))
     bare = (surfaces[horizon : horizon + above] == 0) * (np.float32(0.45 * wet) * graze)[:, None]
-    strip = radiance[horizon : horizon + above]
-    strip += bare[..., None] * (blurred - strip)
+    strip = radiance[:, horizon : horizon + above]
+    strip += bare * (blurred - strip)

@@ -9,7 +9,7 @@ import numpy as np
 from semcom.source.street.camera import Camera
 from semcom.source.street.classes import PAVEMENT, ROAD, TREE
 from semcom.source.street.light import Light, Skyline
-from semcom.source.street.texture import hashed, look_up, noise, speckle
+from semcom.source.street.texture import hashed, look_up, noise, plane, speckle
 
 #: height of a kerb, and the radius of a corner, m
 KERB, CORNER = 0.12, 3.0
@@ -71,7 +71,7 @@ def draw_road(rng: np.random.Generator, junctions: tuple[tuple[float, float], ..
 def shade_ground(
     camera: Camera, road: Road, light: Light, skyline: Skyline, rows: np.ndarray, columns: np.ndarray, shadow: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radiance float32 [rows, columns, 3], classes uint8 [rows, columns] and Z float32 [rows]; rows lie below the horizon.
+    """Radiance float32 [3, rows, columns], classes uint8 [rows, columns] and Z float32 [rows]; rows lie below the horizon.
 
     ``shadow`` uint8 [rows, columns] is what things on the road cast.
     """
@@ -88,20 +88,19 @@ def shade_ground(
 
     albedo = _carriageway(road, across, z, camera.f)
     walk = _paving(road, across_top, z_top, camera.f)
-    albedo[raised] = walk[raised]
-    albedo[kerb] = (road.paving * 1.15).astype(np.float32)
+    albedo = np.where(raised, walk, albedo)
+    albedo = np.where(kerb, plane(road.paving * 1.15)[..., None], albedo)
     if road.grass:
         strip = raised & (np.abs(across_top) - road.half_width < 0.7) & ~_near_junction(road, z_top, 4.0)
         classes[strip] = TREE
-        green = np.array([0.07, 0.12, 0.03], np.float32)
-        albedo[strip] = green * (1 + 0.6 * look_up(speckle(), across_top, np.broadcast_to(z_top[:, None], across.shape), 9.0)[strip])[:, None]
+        blades = 1 + 0.6 * look_up(speckle(), across_top, z_top[:, None], 9.0)
+        albedo = np.where(strip, plane((0.07, 0.12, 0.03))[..., None] * blades, albedo)
 
-    zz = np.broadcast_to(z[:, None], across.shape)
-    sunlit = skyline.sunlit(light, across, np.float32(0), zz) * (1 - np.minimum(1, shadow.astype(np.float32) * (1 / 180)))
+    sunlit = skyline.sunlit(light, across, np.float32(0), z[:, None]) * (1 - np.minimum(1, shadow.astype(np.float32) * (1 / 180)))
     edge = np.minimum(np.float32(road.fronts[1]) - across, across - np.float32(road.fronts[0]))
     open_sky = np.clip(0.62 + 0.09 * edge, 0.5, 1.0) * (1 - shadow.astype(np.float32) * (0.55 / 255))
     sun = light.sun_colour * max(0.0, light.sun[1])
-    light_here = sunlit[..., None] * sun.astype(np.float32) + open_sky[..., None] * light.sky_colour.astype(np.float32)
+    light_here = sunlit * plane(sun)[..., None] + open_sky * plane(light.sky_colour)[..., None]
     return albedo * light_here * np.float32(1 - 0.35 * light.wet), classes, z
 
 
@@ -127,7 +126,7 @@ def _near_junction(road: Road, z: np.ndarray, margin: float) -> np.ndarray:
 
 
 def _carriageway(road: Road, across: np.ndarray, z: np.ndarray, f: float) -> np.ndarray:
-    zz = np.broadcast_to(z[:, None], across.shape)
+    zz = z[:, None]
     grain = np.minimum(1.0, 0.012 * f / z)[:, None]  # grains of a centimetre fade where a sample is coarser
     rough = 1 + 0.10 * look_up(noise(), across, zz, 8.0) + 0.13 * grain * look_up(speckle(), across, zz, 90.0)
     tracks = 0.06 * np.clip(np.abs(np.abs(np.abs(across) - road.half_width * 0.5) - 0.75) * 2.0, 0, 1)
@@ -136,14 +135,15 @@ def _carriageway(road: Road, across: np.ndarray, z: np.ndarray, f: float) -> np.
         rows = np.flatnonzero((z > near) & (z < far))
         if len(rows):
             tone[rows] *= np.where((across[rows] > left) & (across[rows] < right), np.float32(0.74), np.float32(1))
-    albedo = tone[..., None] * road.asphalt.astype(np.float32)
+    albedo = tone * plane(road.asphalt)[..., None]
     if road.edge == "bicycle lane":
         lane = (np.abs(across) > road.half_width - 1.5) & ~_near_junction(road, z, 0.0)
-        albedo[lane] *= np.array([1.35, 0.85, 0.75], np.float32)
+        albedo *= np.where(lane, plane((1.35, 0.85, 0.75))[..., None], np.float32(1))
     wear = 0.75 + 0.25 * look_up(noise(), across, zz, 31.0)
     for mask, paint in _markings(road, across, z):
-        cover = (mask * np.clip(wear, 0.2, 0.95))[..., None]
-        albedo = albedo * (1 - cover) + np.array(paint, np.float32) * cover
+        painted = np.flatnonzero(mask)
+        cover, flat = np.clip(wear.reshape(-1)[painted], 0.2, 0.95), albedo.reshape(3, -1)
+        flat[:, painted] = flat[:, painted] * (1 - cover) + plane(paint) * cover
     return albedo
 
 
@@ -174,11 +174,11 @@ def _markings(road: Road, across: np.ndarray, z: np.ndarray):
 
 def _paving(road: Road, across: np.ndarray, z: np.ndarray, f: float) -> np.ndarray:
     """Slabs with joints, which fade where they are finer than a sample, and a lighter row of kerb stones."""
-    zz = np.broadcast_to(z[:, None], across.shape)
+    zz = z[:, None]
     a, b = across / np.float32(road.slab), zz / np.float32(road.slab * 1.5)
     column, row = np.floor(a), np.floor(b)
     seen = np.clip(0.03 * f / z - 0.5, 0.0, 1.0)[:, None]
     joint = ((a - column < 0.05) | (b - row < 0.04)) * np.float32(0.25) * seen
     tone = 1 + 0.12 * look_up(noise(), across, zz, 11.0) + (hashed(column, row, np.array(road.seed)) - 0.5) * 0.18 * seen - joint
     tone = tone * np.where(np.abs(across) < road.half_width + 0.16, np.float32(1.18), np.float32(1))
-    return tone[..., None] * road.paving.astype(np.float32)
+    return tone * plane(road.paving)[..., None]

@@ -8,21 +8,21 @@ import numpy as np
 
 
 def develop(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """uint8 [H, W, 3] from linear radiance float32 [H, W, 3]."""
+    """uint8 [H, W, 3] from linear radiance float32 [3, H, W]."""
     blur, target = rng.uniform(0.0, 0.16), rng.uniform(0.17, 0.30)
     balance = rng.uniform(0.95, 1.05, 3).astype(np.float32)
     grain, fall = rng.uniform(0.6, 3.2), rng.uniform(0.05, 0.22)
     picture = _soften(radiance, np.float32(blur))
     mean = float(picture.mean())
     gain = target / max(mean, 1e-3) * (min(1.0, mean / 0.05) ** 0.5)  # a dark street stays a dark picture
-    height, width = picture.shape[:2]
+    height, width = picture.shape[1:]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    picture *= (np.float32(gain) * balance) * (1 - np.float32(fall) * (x * x + y * y) * 0.5)[..., None]
+    picture *= (np.float32(gain) * balance)[:, None, None] * (1 - np.float32(fall) * (x * x + y * y) * 0.5)
     code = _curve()[np.minimum(picture * 1024, 4095).astype(np.int32)]
-    noise = rng.standard_normal((height, width, 3), dtype=np.float32)
+    noise = rng.standard_normal((3, height, width), dtype=np.float32)
     code += noise * np.float32(grain) * (np.float32(0.45) + np.float32(0.6 / 16) * np.sqrt(np.maximum(code, 0)))
-    return np.rint(np.clip(code, 0, 255)).astype(np.uint8)
+    return np.ascontiguousarray(np.rint(np.clip(code, 0, 255)).astype(np.uint8).transpose(1, 2, 0))
 
 
 @lru_cache
@@ -37,7 +37,7 @@ def _curve() -> np.ndarray:
 
 def _soften(a: np.ndarray, share: np.float32) -> np.ndarray:
     """Each sample gives ``share`` of itself to either neighbour, along rows and columns; edges keep theirs."""
-    for axis in (0, 1):
+    for axis in (1, 2):
         a = np.moveaxis(a, axis, 0)
         out = a * (1 - 2 * share)
         out[1:] += share * a[:-1]

@@ -34,9 +34,14 @@ def speckle() -> np.ndarray:
 
 def look_up(texture: np.ndarray, u: np.ndarray, v: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """The texture at (u, v), ``scale`` texels a unit; u and v above -1000."""
-    columns = ((u + 1024.0) * scale).astype(np.int32) & (SIDE - 1)
-    rows = ((v + 1024.0) * scale).astype(np.int32) & (SIDE - 1)
-    return texture[rows, columns]
+    columns = ((u + np.float32(1024)) * np.float32(scale)).astype(np.int32) & (SIDE - 1)
+    rows = ((v + np.float32(1024)) * np.float32(scale)).astype(np.int32) & (SIDE - 1)
+    return np.take(texture, rows * SIDE + columns)
+
+
+def plane(colour) -> np.ndarray:
+    """A colour as float32 [3, 1], to be laid over planes of samples [3, n]."""
+    return np.asarray(colour, np.float32)[:, None]
 
 
 def hashed(*keys: np.ndarray) -> np.ndarray:

@@ -25,9 +25,10 @@ class Painter:
     def paint(self, label: int, albedo, normal=FACE, glow=0.0, sky=1.0) -> int:
         return self.canvas.surface(label, self.light.on(albedo, normal, self.sunlit, sky) + glow * np.asarray(albedo), self.plane, PLAIN)
 
-    def at(self, points) -> np.ndarray:
-        p = np.asarray(points, np.float64)
-        return self.camera.project(self.x + p[:, 0], p[:, 1], np.full(len(p), self.z))
+    def at(self, points) -> list[tuple[float, float]]:
+        c, s = self.camera, self.scale
+        across = -s if c.mirrored else s
+        return [(c.cx + (self.x - c.across + x) * across, c.cy - (y - c.height) * s) for x, y in points]
 
     def polygon(self, points, surface: int) -> None:
         self.canvas.polygon(self.at(points), surface)

@@ -26,7 +26,7 @@ def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: f
         _branches(canvas, camera, light, x, z, height, rng, sunlit)
         return
     tone = np.array(GREENS[int(rng.choice(len(GREENS), p=[0.3, 0.25, 0.16, 0.15, 0.08, 0.06]))]) * rng.uniform(0.7, 1.25)
-    count = int(np.clip(2600 / z, 40, 190))
+    count = int(np.clip(5000 / z, 60, 420))
     if kind == "conifer":
         level = rng.random(count)
         spread = (1 - level) * height * 0.24
@@ -40,7 +40,8 @@ def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: f
         lobes = 1 + 0.18 * np.sin(3 * angle + rng.uniform(0, 6)) + 0.1 * np.sin(5 * angle + rng.uniform(0, 6))
         nx, ny = np.cos(angle) * reach, np.sin(angle) * reach
         cx, cy = nx * radius * lobes, crown + ny * radius * 1.05 * lobes
-        size = rng.uniform(0.10, 0.24, count) * radius * (1.25 - 0.7 * reach)
+        grain = math.sqrt(110 / count)  # more clumps are smaller ones
+        size = rng.uniform(0.10, 0.22, count) * radius * (1.3 - 0.85 * reach) * max(0.55, min(1.15, grain))
     depth = rng.uniform(-1, 1, count)
     order = np.argsort(depth, kind="stable")
     _clumps(canvas, camera, light, x + cx[order], cy[order], z, size[order], nx[order], ny[order], depth[order], tone, plane, rng, sunlit)
@@ -72,8 +73,7 @@ def _clumps(canvas, camera, light, x, y, z, size, nx, ny, depth, tone, plane, rn
     vary = rng.uniform(0.75, 1.25, len(x))
     radiance = (tone * vary[:, None]) * (facing[:, None] * light.sun_colour * 0.9 + dome[:, None] * light.sky_colour * 1.2)
     flat = rng.uniform(0.6, 1.0, len(x))
-    for (px, py), r, colour, squash in zip(points.tolist(), (size * scale).tolist(), radiance.tolist(), flat.tolist(), strict=True):
-        canvas.ellipse(px, py, r, r * squash, canvas.surface(TREE, colour, plane, LEAVES))
+    canvas.ellipses(points, size * scale, size * scale * flat, canvas.surfaces(TREE, radiance, plane, LEAVES))
 
 
 def _trunk(canvas, camera, light, x, z, height, rng, sunlit) -> None:
@@ -85,19 +85,19 @@ def _trunk(canvas, camera, light, x, z, height, rng, sunlit) -> None:
 
 
 def _branches(canvas, camera, light, x, z, height, rng, sunlit) -> None:
-    """Three generations of forks, ending in haze-like twigs."""
+    """Forks of forks, down to twigs where the tree is near enough to tell them apart."""
     surface = canvas.surface(TREE, light.on(BARK * 0.9, (-0.5, 0.3, -0.8), sunlit, 0.8), camera.facing(z), LEAVES)
-    scale = camera.f / z
-    tips = [(x, height * u, rng.uniform(-0.3, 0.3) + side * 0.55, height * 0.24, 0.09) for u in (0.3, 0.4, 0.5, 0.55) for side in (-1, 0.15, 1)]
-    for generation in range(4):
-        following = []
-        for px, py, angle, length, thick in tips:
-            ex, ey = px + math.sin(angle) * length, py + math.cos(angle) * length
-            canvas.stroke(camera.project([px, ex], [py, ey], [z, z]), thick * scale, surface)
-            forks = 3 if generation < 3 else 0
-            for spread in rng.uniform(-0.75, 0.75, forks).tolist():
-                following.append((ex, ey, angle * 0.9 + spread, length * 0.66, thick * 0.5))
-        tips = following
+    angle = np.concatenate([rng.uniform(-0.3, 0.3, 4) + side for side in (-0.6, 0.0, 0.6)])
+    px, py = np.full(12, x), height * np.tile([0.3, 0.4, 0.5, 0.55], 3)
+    length, thick = height * 0.24, 0.09
+    for generation in range(4 if z < 22 else 3):
+        ex, ey = px + np.sin(angle) * length, py + np.cos(angle) * length
+        ends = np.stack([camera.project(px, py, z), camera.project(ex, ey, z)], 1)
+        canvas.strokes(ends, thick * camera.f / z, surface)
+        forks = 3 if generation == 0 else 2
+        px, py = np.repeat(ex, forks), np.repeat(ey, forks)
+        angle = np.repeat(angle * 0.9, forks) + rng.uniform(-0.7, 0.7, len(px))
+        length, thick = length * 0.66, thick * 0.52
 
 
 def cast_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: float, kind: str, rng: np.random.Generator) -> None:
@@ -108,8 +108,9 @@ def cast_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: fl
     count = 26 if kind != "bare" else 12
     angle, r = rng.uniform(0, 2 * math.pi, count), np.sqrt(rng.random(count)) * 2.4
     a, zz = across - sx * reach + np.cos(angle) * r, z - sz * reach + np.sin(angle) * r
-    for ca, cz, w in zip(a.tolist(), zz.tolist(), rng.uniform(0.3, 0.8, count).tolist(), strict=True):
-        if cz - w > NEAR + 1.0:
-            t = np.linspace(0, 2 * math.pi, 7)[:-1]
-            zs = cz + np.sin(t) * w
-            canvas.cast(camera.project(camera.x(ca + np.cos(t) * w, zs), np.zeros(6), zs), 0.55)
+    w = rng.uniform(0.3, 0.8, count)
+    turn = np.linspace(0, 2 * math.pi, 7)[:-1]
+    zs = zz[:, None] + np.sin(turn) * w[:, None]
+    xs = camera.x(a[:, None] + np.cos(turn) * w[:, None], zs)
+    for leaf in camera.project(xs, np.zeros_like(xs), np.maximum(zs, 0.5))[zs.min(axis=1) > NEAR + 1.0]:
+        canvas.cast(leaf, 0.55)
