@@ -120,7 +120,7 @@ def _chimneys(canvas: Canvas, camera: Camera, light: Light, house: House, rise: 
 def paint_hanging_sign(canvas: Canvas, camera: Camera, light: Light, house: House, z: float, rng: np.random.Generator) -> None:
     """A board that hangs out from a shop front, across the view."""
     x, y = camera.x(house.across, z), rng.uniform(2.9, 4.2)
-    w, h = rng.uniform(0.5, 0.95), rng.uniform(0.5, 1.3)
+    w, h = rng.uniform(0.45, 0.8), rng.uniform(0.45, 1.1)
     colour = np.array(FASCIAS[int(rng.integers(len(FASCIAS)))]) * 1.3 if rng.random() < 0.6 else np.array([0.6, 0.6, 0.55])
     near, far = x - house.outwards * 0.15, x - house.outwards * (0.15 + w)
     for inset, tone in ((0.0, 1.0), (0.22, 2.2 if colour.mean() < 0.3 else 0.25)):

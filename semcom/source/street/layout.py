@@ -81,17 +81,17 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:
-    end = rng.uniform(70, 170)
+    end = rng.uniform(55, 140)
     junctions = []
     if rng.random() < 0.55:
         near = rng.uniform(11, 45)
         junctions.append((near, near + rng.uniform(6, 10)))
     road = draw_road(rng, tuple(junctions))
-    parked = (rng.random() < 0.45 and road.half_width > 4.2, rng.random() < 0.5)
+    parked = (rng.random() < 0.3 and road.half_width > 4.2, rng.random() < 0.4)
     across = -road.half_width * (0.28 if parked[0] else 0.48) + rng.uniform(-0.3, 0.3)
     bend = rng.uniform(-1, 1) ** 3 * 1.1e-3
     view = View(
-        math.radians(rng.uniform(50, 64)), rng.uniform(-0.09, 0.09), rng.uniform(0.05, 0.15), across, rng.uniform(1.25, 1.6), bend, rng.random() < 0.5
+        math.radians(rng.uniform(50, 64)), rng.uniform(-0.09, 0.09), rng.uniform(0.04, 0.14), across, rng.uniform(1.25, 1.6), bend, rng.random() < 0.5
     )
     scene = Scene(view, draw_light(rng), road, Skyline(*road.fronts), end)
     leafless = rng.random() < 0.25
@@ -110,7 +110,7 @@ def _row(scene: Scene, rng: np.random.Generator, side: int, green: float, shops:
     """Houses, and here and there a garden or a park, along one side of the road."""
     road, out = scene.road, 2 * side - 1
     front = road.fronts[side]
-    tall, z = rng.random() * 0.5, 0.9
+    tall, z = rng.random() * 0.9, 0.9
     while z < scene.end:
         crossing = next((j for j in road.junctions if z < j[1] + 0.5 and z + 3.0 > j[0]), None)
         if crossing:
@@ -123,7 +123,7 @@ def _row(scene: Scene, rng: np.random.Generator, side: int, green: float, shops:
         if length < 1.0:
             z = limit + 0.1
             continue
-        if rng.random() < 0.34 * green + 0.03:
+        if rng.random() < 0.40 * green + 0.08:
             _garden(scene, rng, side, z, z + length, leafless)
         else:
             set_back = front + out * (rng.choice([0.0, 0.0, 0.3, 1.2]))
@@ -132,8 +132,8 @@ def _row(scene: Scene, rng: np.random.Generator, side: int, green: float, shops:
             a, b = sorted((set_back, set_back + out * house.depth))
             scene.items.append(Item((a, b, z, z + length), lambda s, h=house: buildings.paint_house(s.canvas, s.camera, s.light, s.facades, h)))
             if house.style.kind == 1 and z + length > 8:
-                for _ in range(int(rng.integers(0, 3))):
-                    at = rng.uniform(max(z, 6.5), max(z, 6.5) + length * 0.9)
+                for _ in range(int(rng.random() < 0.6)):
+                    at = rng.uniform(max(z, 7.5), max(z, 7.5) + length * 0.9)
                     if at < z + length:
                         a, b = sorted((set_back, set_back - out * 1.1))
                         scene.items.append(
@@ -161,8 +161,8 @@ def _garden(scene: Scene, rng: np.random.Generator, side: int, z0: float, z1: fl
     """A boundary along the pavement with trees behind it."""
     out = 2 * side - 1
     front = scene.road.fronts[side]
-    boundary = rng.choice(["railings", "wall", "boards", "hedge"], p=[0.38, 0.27, 0.2, 0.15])
-    height = rng.uniform(1.4, 2.1) if boundary == "boards" else rng.uniform(0.8, 1.7)
+    boundary = rng.choice(["railings", "wall", "boards", "hedge"], p=[0.30, 0.34, 0.26, 0.10])
+    height = rng.uniform(1.6, 2.4) if boundary == "boards" else rng.uniform(1.0, 2.2)
 
     def edge(s: Stage) -> None:
         lit = s.sunlit(front, (z0 + z1) / 2)
@@ -245,7 +245,7 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
     def put(aside: float, z: float, half: float, paint, height: float = 0.0) -> None:
         scene.add(aside, z, half, paint, (lambda s: _cast_post(s, aside, z, half, height)) if height else None)
 
-    spacing, at = rng.uniform(14, 24), rng.uniform(5, 22)
+    spacing, at = rng.uniform(18, 32), rng.uniform(6, 28)
     while at < scene.end:
         if not road.in_junction(at):
             put(kerb, at, 0.1, lambda s, z=at: things.paint_lamp(s.painter(kerb, z), side, s.rng), 6.0)
@@ -254,10 +254,10 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
     if road.crossing:
         corners += [road.crossing - 2.0, road.crossing + 2.0]
     for z in corners:
-        if z > 5.0 and rng.random() < 0.75:
+        if z > 6.0 and rng.random() < 0.5:
             put(kerb, z, 0.2, lambda s, z=z: things.paint_signal(s.painter(kerb, z), side, s.rng), 3.4)
-    for _ in range(int(rng.poisson(3.2))):
-        z = rng.uniform(5.5, 50)
+    for _ in range(int(rng.poisson(1.5))):
+        z = rng.uniform(7, 50)
         if not road.in_junction(z, 1.0):
             put(kerb + out * 0.1, z, 0.3, lambda s, z=z: things.paint_sign(s.painter(kerb + out * 0.1, z), s.rng), 2.5)
     if rng.random() < 0.3:
@@ -265,9 +265,9 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
         for z in np.arange(start, start + rng.uniform(4, 14), 1.6):
             if not road.in_junction(z, 0.5):
                 put(kerb, float(z), 0.1, lambda s, z=float(z): things.paint_bollard(s.painter(kerb, z), s.rng), 1.0)
-    if rng.random() < 0.25:
-        start = rng.uniform(7, 25)
-        stop = start + rng.uniform(4, 12)
+    if rng.random() < 0.4:
+        start = rng.uniform(6, 20)
+        stop = start + rng.uniform(5, 16)
         if not any(start < j[1] and stop > j[0] for j in road.junctions):
             edge = out * (road.half_width + 0.25)
 
@@ -334,9 +334,9 @@ def _stand(scene: Scene, across: float, z: float) -> None:
 
 def _riders(scene: Scene, rng: np.random.Generator) -> None:
     road = scene.road
-    for _ in range(int(rng.poisson(1.7))):
+    for _ in range(int(rng.poisson(2.3))):
         turning = bool(road.junctions) and rng.random() < 0.15
-        z = rng.uniform(5.5, 14) if rng.random() < 0.55 else rng.uniform(12, 40)
+        z = rng.uniform(5.5, 13) if rng.random() < 0.6 else rng.uniform(12, 40)
         across = rng.choice([-1, -1, 1]) * (road.half_width - rng.uniform(0.5, 1.2))
         if turning:
             z = road.junctions[0][0] + rng.uniform(1, 4)
@@ -357,21 +357,21 @@ def _traffic(scene: Scene, rng: np.random.Generator, parked: tuple[bool, bool]) 
     """Cars ahead, oncoming and parked, and sometimes one that crosses at a junction."""
     road, lane = scene.road, scene.road.half_width * 0.5
     for side, here in enumerate(parked):
-        at = rng.uniform(4.5, 14)
+        at = rng.uniform(6, 16)
         while here and at < 70:
             a = (2 * side - 1) * (road.half_width - 1.0)
             along = 1.0 if (side == 0) == (rng.random() < 0.9) else -1.0
             if rng.random() < 0.75 and not road.in_junction(at, 5.5) and not (road.crossing and abs(at + 2 - road.crossing) < 6):
                 _drive(scene, vehicles.draw_vehicle(rng, a, at, (0.0, along), False, large=False))
             at += rng.uniform(5.4, 8.0)
-    at = rng.uniform(6.5, 26)
+    at = rng.uniform(8, 32)
     for _ in range(int(rng.poisson(1.3))):
         car = vehicles.draw_vehicle(rng, scene.view.across + rng.uniform(-0.3, 0.3), at, (0.0, 1.0), True)
         if not road.in_junction(at) or rng.random() < 0.5:
             _drive(scene, car)
         at = car.far + rng.uniform(3, 25)
-    at = rng.uniform(6, 24)
-    for _ in range(int(rng.poisson(2.0))):
+    at = rng.uniform(8, 30)
+    for _ in range(int(rng.poisson(1.8))):
         a = lane * (0.85 if parked[1] else 1.1) + rng.uniform(-0.2, 0.2)
         car = vehicles.draw_vehicle(rng, a - (0.5 if parked[1] else 0.0), at, (0.0, -1.0), True)
         _drive(scene, car)

@@ -12,11 +12,11 @@ STEP, FIRST, LAST = 0.5, -60.0, 260.0
 
 #: name, how often, sun elevation [deg], sun strength, warmth, cloud cover, haze distance [m], wetness, night
 WEATHERS = (
-    ("clear", 0.30, (28, 58), (1.7, 2.6), (0.0, 0.35), (0.05, 0.35), (500, 1400), (0.0, 0.0), 0.0),
-    ("fair", 0.20, (22, 50), (0.9, 1.6), (0.1, 0.4), (0.4, 0.7), (350, 900), (0.0, 0.0), 0.0),
-    ("low sun", 0.12, (9, 20), (1.3, 2.1), (0.5, 1.0), (0.1, 0.5), (250, 700), (0.0, 0.15), 0.1),
+    ("clear", 0.30, (28, 58), (2.2, 3.2), (0.0, 0.35), (0.05, 0.35), (500, 1400), (0.0, 0.0), 0.0),
+    ("fair", 0.20, (22, 50), (1.3, 2.2), (0.1, 0.4), (0.4, 0.7), (350, 900), (0.0, 0.0), 0.0),
+    ("low sun", 0.12, (10, 22), (1.6, 2.6), (0.5, 1.0), (0.1, 0.5), (250, 700), (0.0, 0.15), 0.1),
     ("overcast", 0.20, (30, 50), (0.0, 0.12), (0.0, 0.1), (0.85, 1.0), (200, 600), (0.0, 0.3), 0.0),
-    ("rain", 0.10, (30, 50), (0.0, 0.03), (0.0, 0.0), (0.95, 1.0), (90, 250), (0.6, 1.0), 0.25),
+    ("rain", 0.10, (30, 50), (0.0, 0.03), (0.0, 0.0), (0.95, 1.0), (120, 350), (0.6, 1.0), 0.25),
     ("dusk", 0.08, (2, 6), (0.0, 0.1), (0.6, 1.0), (0.3, 0.8), (200, 500), (0.0, 0.7), 0.85),
 )
 
@@ -54,7 +54,7 @@ def draw_light(rng: np.random.Generator) -> Light:
     blue, grey = np.array([0.19, 0.36, 0.78]), np.array([0.62, 0.66, 0.72]) * rng.uniform(0.75, 1.15)
     zenith = (blue * rng.uniform(0.8, 1.2) * (1 - cover) + grey * cover) * dim
     horizon = (np.array([0.72 + 0.25 * warm, 0.80, 0.92 - 0.35 * warm]) * (1 - 0.6 * cover) + grey * 1.15 * 0.6 * cover) * dim
-    sky_colour = (0.55 * zenith + 0.45 * horizon) * rng.uniform(0.8, 1.1) + np.array([0.03, 0.03, 0.04]) * night
+    sky_colour = (0.55 * zenith + 0.45 * horizon) * rng.uniform(0.75, 1.0) + np.array([0.03, 0.03, 0.04]) * night
     return Light(sun, sun_colour, sky_colour, zenith, horizon, cover, rng.uniform(*haze), rng.uniform(*wet), night, rng.uniform(0, 250))
 
 

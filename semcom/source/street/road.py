@@ -54,7 +54,7 @@ def draw_road(rng: np.random.Generator, junctions: tuple[tuple[float, float], ..
         patches.append((left, left + rng.uniform(0.6, 2.2), z, z + rng.uniform(1, 12)))
     return Road(
         half,
-        (rng.uniform(1.7, 3.9), rng.uniform(1.7, 3.9)),
+        (rng.uniform(2.0, 4.8), rng.uniform(2.0, 4.8)),
         junctions,
         crossing,
         [(2.0, 4.0), (4.0, 2.0), (3.0, 6.0), (1.0, 1.0)][int(rng.integers(4))],

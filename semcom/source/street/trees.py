@@ -41,7 +41,7 @@ def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: f
         nx, ny = np.cos(angle) * reach, np.sin(angle) * reach
         cx, cy = nx * radius * lobes, crown + ny * radius * 1.05 * lobes
         grain = math.sqrt(110 / count)  # more clumps are smaller ones
-        size = rng.uniform(0.10, 0.22, count) * radius * (1.3 - 0.85 * reach) * max(0.55, min(1.15, grain))
+        size = rng.uniform(0.10, 0.22, count) * radius * (1.25 - 0.9 * reach) * max(0.5, min(1.0, grain))
     depth = rng.uniform(-1, 1, count)
     order = np.argsort(depth, kind="stable")
     _clumps(canvas, camera, light, x + cx[order], cy[order], z, size[order], nx[order], ny[order], depth[order], tone, plane, rng, sunlit)
