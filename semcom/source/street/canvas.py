@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 #: how a surface is shaded: its own colour, or a texture in metres on its plane
-PLAIN, LEAVES, FACADE, ROOF, WALL = range(5)
+PLAIN, LEAVES, FACADE, ROOF, WALL, BARKED = range(6)
 
 
 class Canvas:

@@ -46,29 +46,46 @@ class Facade:
     across: float
 
 
+class _Lookup:
+    """Fields of the faces, or of their styles, at points ``which`` [n]: float32 [n], or [k, n] of k components."""
+
+    def __init__(self, facades: Sequence[Facade], which: np.ndarray):
+        self._facades, self._which, self._known = facades, which.astype(np.intp), {}
+
+    def __call__(self, name: str, some: np.ndarray | None = None) -> np.ndarray:
+        """At all points, kept for the next time, or at the points ``some``."""
+        if some is not None:
+            return np.take(self._table(name), self._which[some], axis=-1)
+        if name not in self._known:
+            self._known[name] = np.take(self._table(name), self._which, axis=-1)
+        return self._known[name]
+
+    def _table(self, name: str) -> np.ndarray:
+        values = [getattr(face if name in Facade.__dataclass_fields__ else face.style, name) for face in self._facades]
+        return np.ascontiguousarray(np.array(values, np.float32).T)
+
+
 def shade_facades(
     facades: Sequence[Facade], which: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, f: float, light: Light, skyline: Skyline
 ) -> np.ndarray:
     """Radiance float32 [3, n] at n points of faces ``which`` [n]; world coordinates in metres."""
 
-    def of(read) -> np.ndarray:
-        values = np.array([read(face) for face in facades], np.float32)
-        return np.take(np.ascontiguousarray(values.T), which, axis=-1)
-
-    u = (x - of(lambda s: s.start[0])) * of(lambda s: s.along[0]) + (z - of(lambda s: s.start[1])) * of(lambda s: s.along[1])
-    eaves, seed = of(lambda s: s.style.eaves), of(lambda s: s.style.seed).astype(np.int32)
+    of = _Lookup(facades, which)
+    (start_x, start_z), (along_x, along_z) = of("start"), of("along")
+    u = (x - start_x) * along_x + (z - start_z) * along_z
+    eaves, seed = of("eaves"), of("seed").astype(np.int32)
     sample = z * np.float32(1 / f)  # the width of a sample, m
-    wall = of(lambda s: s.style.wall)
-    albedo = wall * _masonry(u, y, sample, of(lambda s: s.style.brick), seed)
-    trimmed = (y > eaves - 0.35) | (np.abs(y - of(lambda s: s.style.ground)) < 0.12)
-    albedo *= np.where(trimmed, of(lambda s: s.style.trim), np.float32(1))
+    wall = of("wall")
+    albedo = wall * _masonry(u, y, sample, of("brick"), seed)
+    trimmed = (y > eaves - 0.35) | (np.abs(y - of("ground")) < 0.12)
+    albedo *= np.where(trimmed, of("trim"), np.float32(1))
     emitted = np.zeros_like(albedo)
     gloss = np.zeros(len(u), np.float32)
     _upper_floors(albedo, emitted, gloss, u, y, of, seed, light)
     _ground_floor(albedo, emitted, gloss, u, y, sample, of, seed, light)
 
-    depth = of(lambda s: s.across)
-    sunlit = skyline.sunlit(light, depth, y, z) * of(lambda s: s.cosine)
+    depth = of("across")
+    sunlit = skyline.sunlit(light, depth, y, z) * of("cosine")
     occlusion = np.clip(0.55 + 0.075 * y, 0.55, 0.95) - 0.25 * ((y > eaves - 0.6) & (y < eaves - 0.35))
     mirror = plane(light.horizon * 0.5 + light.zenith * 0.25)
     lit = sunlit * plane(light.sun_colour) + occlusion * plane(0.72 * light.sky_colour)
@@ -88,20 +105,20 @@ def _masonry(u, v, sample, brick, seed) -> np.ndarray:
 
 
 def _upper_floors(albedo, emitted, gloss, u, v, of, seed, light) -> None:
-    ground, high, bay, eaves = (of(lambda s, n=n: getattr(s.style, n)) for n in ("ground", "floor_height", "bay", "eaves"))
-    house = of(lambda s: s.style.kind) == HOUSE
+    ground, high, bay, eaves = (of(n) for n in ("ground", "floor_height", "bay", "eaves"))
+    house = of("kind") == HOUSE
     base = np.where(house, 0.0, ground)  # the ground floor of a house has windows like the others
     floor = np.floor((v - base) / high)
     column = np.floor(u / bay)
     rise = (v - base) - floor * high
     aside = np.abs(u / bay - column - 0.5) * bay
-    wide, tall = of(lambda s: s.style.window_width) * bay * 0.5, of(lambda s: s.style.window_height) * high
+    wide, tall = of("window_width") * bay * 0.5, of("window_height") * high
     sill = (high - tall) * 0.45
-    open_wall = (of(lambda s: s.plain) < 0.5) & (v > base) & (base + (floor + 1) * high - 0.35 < eaves)
+    open_wall = (of("plain") < 0.5) & (v > base) & (base + (floor + 1) * high - 0.35 < eaves)
     door = house & (floor == 0) & (hashed(column, seed) < 0.38)
     inside = open_wall & ~door & (aside < wide) & (rise > sill) & (rise < sill + tall)
     surround = open_wall & ~door & (aside < wide + 0.13) & (rise > sill - 0.12) & (rise < sill + tall + 0.2) & ~inside
-    albedo *= np.where(surround, of(lambda s: s.style.trim), np.float32(1))
+    albedo *= np.where(surround, of("trim"), np.float32(1))
 
     i = np.flatnonzero(inside)
     edge = np.minimum(wide[i] - aside[i], np.minimum(rise[i] - sill[i], sill[i] + tall[i] - rise[i]))
@@ -109,7 +126,7 @@ def _upper_floors(albedo, emitted, gloss, u, v, of, seed, light) -> None:
     chance = hashed(floor[i], column[i], seed[i])
     _glass(albedo, emitted, gloss, i, chance, (rise[i] - sill[i]) / tall[i], light, share=0.45)
     framed = i[frame]
-    albedo[:, framed], gloss[framed], emitted[:, framed] = of(lambda s: s.style.frame)[framed], 0.0, 0.0
+    albedo[:, framed], gloss[framed], emitted[:, framed] = of("frame", framed), 0.0, 0.0
 
     i = np.flatnonzero(open_wall & door & (aside < 0.62) & (rise < 2.55))
     leaf = (aside[i] < 0.5) & (rise[i] < 2.1)
@@ -120,16 +137,16 @@ def _upper_floors(albedo, emitted, gloss, u, v, of, seed, light) -> None:
 
 def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None:
     """Shops: stall riser, glass between piers, a fascia with lettering. Offices: glass between piers."""
-    kind, ground = of(lambda s: s.style.kind), of(lambda s: s.style.ground)
-    i = np.flatnonzero((kind != HOUSE) & (v < ground) & (v >= 0) & (of(lambda s: s.plain) < 0.5))
+    kind, ground = of("kind"), of("ground")
+    i = np.flatnonzero((kind != HOUSE) & (v < ground) & (v >= 0) & (of("plain") < 0.5))
     if not len(i):
         return
-    width, u, v, seed, top = of(lambda s: s.style.shop)[i], u[i], v[i], seed[i], ground[i]
+    width, u, v, seed, top = of("shop", i), u[i], v[i], seed[i], ground[i]
     unit = np.floor(u / width)
     aside = np.abs(u / width - unit - 0.5) * width
     shop = kind[i] == SHOP
     own = hashed(unit, seed)
-    fascia = of(lambda s: s.style.fascia)[:, i] * (0.6 + 0.8 * own)
+    fascia = of("fascia", i) * (0.6 + 0.8 * own)
     fascia = np.where(own < 0.5, fascia, fascia[::-1])
     board = shop & (v > top - 1.05) & (v < top - 0.3) & (aside < width * 0.5 - 0.1)
     letters = board & (np.abs(v - top + 0.67) < 0.19) & (aside < width * 0.3) & (hashed(np.floor(u / 0.17), seed) < 0.72) & (

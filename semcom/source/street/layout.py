@@ -30,7 +30,7 @@ class Stage:
     rng: np.random.Generator
 
     def sunlit(self, across: float, z: float, y: float = 0.9) -> float:
-        return float(self.skyline.sunlit(self.light, np.float32(across), np.float32(y), np.float32(z)))
+        return self.skyline.sunlit_at(self.light, across, y, z)
 
     def painter(self, across: float, z: float) -> things.Painter:
         return things.Painter(self.canvas, self.camera, self.light, across, z, self.sunlit(across, z))
@@ -76,7 +76,7 @@ class Scene:
         self.items.append(Item((across - half, across + half, z - long, z + long), paint, cast))
 
     def ordered(self) -> list[Item]:
-        boxes = np.array([item.box for item in self.items])
+        boxes = np.array([item.box for item in self.items], np.float64).reshape(-1, 4)
         return [self.items[i] for i in far_to_near(boxes, self.view.across)]
 
 
@@ -87,7 +87,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         near = rng.uniform(11, 45)
         junctions.append((near, near + rng.uniform(6, 10)))
     road = draw_road(rng, tuple(junctions))
-    parked = (rng.random() < 0.3 and road.half_width > 4.2, rng.random() < 0.4)
+    parked = (rng.random() < 0.35 and road.half_width > 4.2, rng.random() < 0.5)
     across = -road.half_width * (0.28 if parked[0] else 0.48) + rng.uniform(-0.3, 0.3)
     bend = rng.uniform(-1, 1) ** 3 * 1.1e-3
     view = View(
@@ -284,8 +284,8 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
         (lambda p, r: things.paint_shelter(p, side, r), 1.6, 2.2),
         (things.paint_barrier, 1.2, 0.8),
     )
-    for _ in range(int(rng.poisson(4.0))):
-        paint, half, height = stock[int(rng.choice(len(stock), p=[0.22, 0.22, 0.08, 0.24, 0.12, 0.12]))]
+    for _ in range(int(rng.poisson(5.0))):
+        paint, half, height = stock[int(rng.choice(len(stock), p=[0.20, 0.22, 0.08, 0.20, 0.17, 0.13]))]
         z, aside = rng.uniform(5.0, 32), inner + rng.uniform(-0.3, 0.3)
         if not road.in_junction(z, 1.0):
             put(aside, z, half, lambda s, f=paint, z=z, a=aside: f(s.painter(a, z), s.rng), height)
@@ -318,7 +318,7 @@ def _ground(s: Stage, points: np.ndarray) -> np.ndarray:
 
 def _walkers(scene: Scene, rng: np.random.Generator, side: int) -> None:
     road, out = scene.road, 2 * side - 1
-    for _ in range(int(rng.poisson(4.5))):
+    for _ in range(int(rng.poisson(3.2))):
         z = rng.uniform(6.5, 15) if rng.random() < 0.3 else rng.uniform(12, 55)
         aside = out * (road.half_width + rng.uniform(0.5, road.pavements[side] - 0.4))
         for _ in range(1 + int(rng.random() < 0.3)):
@@ -364,7 +364,7 @@ def _traffic(scene: Scene, rng: np.random.Generator, parked: tuple[bool, bool]) 
             if rng.random() < 0.75 and not road.in_junction(at, 5.5) and not (road.crossing and abs(at + 2 - road.crossing) < 6):
                 _drive(scene, vehicles.draw_vehicle(rng, a, at, (0.0, along), False, large=False))
             at += rng.uniform(5.4, 8.0)
-    at = rng.uniform(8, 32)
+    at = rng.uniform(7.5, 30)
     for _ in range(int(rng.poisson(1.3))):
         car = vehicles.draw_vehicle(rng, scene.view.across + rng.uniform(-0.3, 0.3), at, (0.0, 1.0), True)
         if not road.in_junction(at) or rng.random() < 0.5:

@@ -38,7 +38,8 @@ class Light:
 
     def on(self, albedo, normal: tuple[float, float, float], sunlit: float = 1.0, open_sky: float = 1.0) -> np.ndarray:
         """Radiance of a matt surface: sun by its cosine, sky by how far it looks up."""
-        cosine = max(0.0, sum(a * b for a, b in zip(normal, self.sun, strict=True)))
+        (x, y, z), (nx, ny, nz) = self.sun, normal
+        cosine = max(0.0, x * nx + y * ny + z * nz)
         dome = open_sky * (0.62 + 0.38 * normal[1])
         return np.asarray(albedo) * (self.sun_colour * (cosine * sunlit) + self.sky_colour * dome)
 
@@ -68,6 +69,14 @@ class Skyline:
     def build(self, side: int, z0: float, z1: float, height: float) -> None:
         a, b = round((z0 - FIRST) / STEP), round((z1 - FIRST) / STEP)
         self.heights[side, max(0, a) : max(0, b)] = height
+
+    def sunlit_at(self, light: Light, across: float, y: float, z: float) -> float:
+        """`sunlit` of one point."""
+        sx, sy, sz = light.sun
+        if abs(sx) < 1e-3 or (t := (self.fronts[int(sx > 0)] - across) / sx) <= 0:
+            return 1.0
+        at = min(max(int((z + t * sz - FIRST) / STEP), 0), self.heights.shape[1] - 1)
+        return min(1.0, max(0.0, (y + t * sy - float(self.heights[int(sx > 0), at])) * 2.0 + 0.5))
 
     def sunlit(self, light: Light, across, y, z) -> np.ndarray:
         """1 where the sun reaches a point between the rows, 0 in their shadow, soft over half a metre of height."""

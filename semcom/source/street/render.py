@@ -6,7 +6,7 @@ import numpy as np
 
 from semcom.rng import generator
 from semcom.source.street.camera import Camera
-from semcom.source.street.canvas import FACADE, LEAVES, ROOF, WALL, Canvas, Table
+from semcom.source.street.canvas import BARKED, FACADE, LEAVES, ROOF, WALL, Canvas, Table
 from semcom.source.street.classes import SKY
 from semcom.source.street.facade import Facade, shade_facades
 from semcom.source.street.layout import Scene, Stage, draw_scene
@@ -71,7 +71,7 @@ def trace(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> tupl
 def _shade(surfaces: np.ndarray, seen: np.ndarray, table: Table, facades: list[Facade], camera: Camera, scene: Scene) -> np.ndarray:
     """Radiance float32 [3, n] of the samples ``seen``, each from the plane of its surface."""
     width, light = surfaces.shape[1], scene.light
-    ids = surfaces.reshape(-1)[seen]
+    ids = surfaces.reshape(-1)[seen].astype(np.intp)
     row, column = seen // width, seen % width
     tangent = camera.tangents(np.arange(width))[column]
     z = 1.0 / np.maximum(np.take(table.planes[:, 0], ids) * tangent + np.take(table.planes[:, 1], ids), np.float32(1e-3))
@@ -80,9 +80,12 @@ def _shade(surfaces: np.ndarray, seen: np.ndarray, table: Table, facades: list[F
     x = np.float32(camera.across) + tangent * z
 
     i = np.flatnonzero(material == FACADE)
-    colour[:, i] = shade_facades(facades, table.details[ids[i]], x[i], y[i], z[i], camera.f, light, scene.skyline)
+    if len(i):
+        colour[:, i] = shade_facades(facades, table.details[ids[i]], x[i], y[i], z[i], camera.f, light, scene.skyline)
     i = np.flatnonzero(material == LEAVES)
     colour[:, i] *= 1 + 0.9 * look_up(speckle(), x[i] + ids[i] % 64, y[i], 13.0) * np.clip(camera.f * 0.02 / z[i], 0.25, 0.8)
+    i = np.flatnonzero(material == BARKED)
+    colour[:, i] *= 1 + 0.45 * look_up(noise(), x[i] * 6, y[i], 16.0)
     i = np.flatnonzero(material == ROOF)
     course = (y[i] / np.float32(0.22)) % 1.0
     colour[:, i] *= 0.9 + 0.2 * (course > 0.3) * np.clip(camera.f * 0.06 / z[i], 0, 1) + 0.2 * look_up(noise(), x[i] + z[i], y[i], 12.0)

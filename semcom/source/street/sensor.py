@@ -9,7 +9,7 @@ import numpy as np
 
 def develop(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """uint8 [H, W, 3] from linear radiance float32 [3, H, W]."""
-    blur, target = rng.uniform(0.0, 0.16), rng.uniform(0.12, 0.26)
+    blur, target = rng.uniform(0.0, 0.16), rng.uniform(0.15, 0.30)
     balance = rng.uniform(0.95, 1.05, 3).astype(np.float32)
     grain, fall = rng.uniform(0.6, 3.2), rng.uniform(0.05, 0.22)
     picture = _soften(radiance, np.float32(blur))
@@ -31,7 +31,7 @@ def _curve() -> np.ndarray:
     x = (np.arange(4096) + 0.5) / 1024
     x = np.where(x < 0.7, x, 0.7 + 0.3 * (x - 0.7) / (x - 0.7 + 0.3) * 1.1)
     x = np.minimum(x, 1.0)
-    x = x * (0.72 + 0.28 * np.sqrt(x) * (2 - np.sqrt(x)))  # a toe: shadows are deep behind a windscreen
+    x = x * (0.6 + 0.4 * np.sqrt(x) * (2 - np.sqrt(x)))  # a toe: shadows are deep behind a windscreen
     s = np.where(x < 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
     return (np.rint(s * 255 * 8) / 8).astype(np.float32)
 

@@ -36,7 +36,7 @@ def look_up(texture: np.ndarray, u: np.ndarray, v: np.ndarray, scale: float = 1.
     """The texture at (u, v), ``scale`` texels a unit; u and v above -1000."""
     columns = ((u + np.float32(1024)) * np.float32(scale)).astype(np.int32) & (SIDE - 1)
     rows = ((v + np.float32(1024)) * np.float32(scale)).astype(np.int32) & (SIDE - 1)
-    return np.take(texture, rows * SIDE + columns)
+    return np.take(texture, rows * SIDE + columns, mode="clip")  # in range; this mode spares the check
 
 
 def plane(colour) -> np.ndarray:

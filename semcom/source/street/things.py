@@ -145,8 +145,8 @@ def paint_shelter(p: Painter, side: int, rng: np.random.Generator) -> None:
     p.box(-w * 1.05, 2.25, w * 1.05, 2.5, metal)
     poster = rng.uniform(0.1, 0.5, 3)
     a = w * (1 - 2 * side) * 0.98
-    p.box(min(a, a * 0.4), 0.5, max(a, a * 0.4), 2.05, p.paint(VOID, poster, glow=1.2 * p.light.night))
-    p.box(min(a * 0.9, a * 0.5), 1.1, max(a * 0.9, a * 0.5), 1.6, p.paint(VOID, poster[::-1] * 0.6, glow=1.2 * p.light.night))
+    p.box(min(a, a * 0.4), 0.5, max(a, a * 0.4), 2.05, p.paint(VOID, poster, glow=0.7 * p.light.night))
+    p.box(min(a * 0.9, a * 0.5), 1.1, max(a * 0.9, a * 0.5), 1.6, p.paint(VOID, poster[::-1] * 0.6, glow=0.7 * p.light.night))
 
 
 def paint_parked_bicycle(p: Painter, rng: np.random.Generator, label: int = VOID) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from semcom.source.street.camera import NEAR, Camera
-from semcom.source.street.canvas import LEAVES, Canvas
+from semcom.source.street.canvas import BARKED, LEAVES, Canvas
 from semcom.source.street.classes import TREE
 from semcom.source.street.light import Light
 
@@ -26,7 +26,7 @@ def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: f
         _branches(canvas, camera, light, x, z, height, rng, sunlit)
         return
     tone = np.array(GREENS[int(rng.choice(len(GREENS), p=[0.3, 0.25, 0.16, 0.15, 0.08, 0.06]))]) * rng.uniform(0.7, 1.25)
-    count = int(np.clip(5000 / z, 60, 420))
+    count = int(np.clip(8000 / z, 70, 700))
     if kind == "conifer":
         level = rng.random(count)
         spread = (1 - level) * height * 0.24
@@ -41,7 +41,7 @@ def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: f
         nx, ny = np.cos(angle) * reach, np.sin(angle) * reach
         cx, cy = nx * radius * lobes, crown + ny * radius * 1.05 * lobes
         grain = math.sqrt(110 / count)  # more clumps are smaller ones
-        size = rng.uniform(0.10, 0.22, count) * radius * (1.25 - 0.9 * reach) * max(0.5, min(1.0, grain))
+        size = rng.uniform(0.10, 0.22, count) * radius * (1.25 - 0.9 * reach) * max(0.42, min(1.0, grain))
     depth = rng.uniform(-1, 1, count)
     order = np.argsort(depth, kind="stable")
     _clumps(canvas, camera, light, x + cx[order], cy[order], z, size[order], nx[order], ny[order], depth[order], tone, plane, rng, sunlit)
@@ -79,7 +79,7 @@ def _clumps(canvas, camera, light, x, y, z, size, nx, ny, depth, tone, plane, rn
 def _trunk(canvas, camera, light, x, z, height, rng, sunlit) -> None:
     r = 0.013 * height + rng.uniform(0.03, 0.1)
     lean = rng.uniform(-0.3, 0.3)
-    surface = canvas.surface(TREE, light.on(BARK, (-0.6, 0.3, -0.7), sunlit, 0.8), camera.facing(z), LEAVES)
+    surface = canvas.surface(TREE, light.on(BARK, (-0.6, 0.3, -0.7), sunlit, 0.8), camera.facing(z), BARKED)
     points = camera.project([x - r * 1.3, x + r * 1.3, x + lean + r * 0.6, x + lean - r * 0.6], [0, 0, height * 0.55, height * 0.55], [z] * 4)
     canvas.polygon(points, surface)
 
