@@ -79,8 +79,8 @@ def save_sheet(path: Path, rows: int = 6, columns: int = 4) -> None:
     cells = np.concatenate([pixels, PALETTE[labels]], axis=2)
     _, height, width, _ = cells.shape
     sheet = cells.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
-    # 8-bit palettes with dithering show the noise of the pictures at a third of the size
-    Image.fromarray(sheet).quantize(256, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
+    rounded = np.minimum((sheet.astype(np.int64) + 2) // 4 * 4, 255)  # two bits of noise fewer: a third smaller
+    Image.fromarray(rounded.astype(np.uint8)).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
 
 

@@ -87,7 +87,7 @@ def shade_facades(
     depth = of("across")
     sunlit = skyline.sunlit(light, depth, y, z) * of("cosine")
     occlusion = np.clip(0.55 + 0.075 * y, 0.55, 0.95) - 0.25 * ((y > eaves - 0.6) & (y < eaves - 0.35))
-    mirror = plane(light.horizon * 0.5 + light.zenith * 0.25)
+    mirror = plane(light.horizon * 0.35 + light.zenith * 0.15)
     lit = sunlit * plane(light.sun_colour) + occlusion * plane(0.72 * light.sky_colour)
     return albedo * lit + gloss * mirror + emitted
 
@@ -167,8 +167,8 @@ def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None
     goods = hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g])
     _glass(albedo, emitted, gloss, i[g], goods, v[g] / 4, light, share=0.5)
     tint = np.stack([hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g], np.array(c)) for c in range(3)])
-    albedo[:, i[g]] = 0.03 + 0.16 * tint * ((goods < 0.55) & (v[g] < 1.9))
-    lamps = np.float32(0.055 + 0.5 * light.night) * (0.05 + 0.3 * goods * (own[g] < 0.8))
+    albedo[:, i[g]] = 0.02 + 0.08 * tint * ((goods < 0.55) & (v[g] < 1.9))
+    lamps = np.float32(0.03 + 0.5 * light.night) * (0.05 + 0.3 * goods * (own[g] < 0.8))
     emitted[:, i[g]] += lamps * plane((1.0, 0.86, 0.62))
     m = i[mullion]
     albedo[:, m], gloss[m], emitted[:, m] = 0.12, 0.0, 0.0

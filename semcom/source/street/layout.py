@@ -89,9 +89,9 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     road = draw_road(rng, tuple(junctions))
     parked = (rng.random() < 0.35 and road.half_width > 4.2, rng.random() < 0.5)
     across = -road.half_width * (0.28 if parked[0] else 0.48) + rng.uniform(-0.3, 0.3)
-    bend = rng.uniform(-1, 1) ** 3 * 1.1e-3
+    bend = rng.uniform(-1, 1) ** 3 * 1.8e-3
     view = View(
-        math.radians(rng.uniform(50, 64)), rng.uniform(-0.09, 0.09), rng.uniform(0.04, 0.14), across, rng.uniform(1.25, 1.6), bend, rng.random() < 0.5
+        math.radians(rng.uniform(50, 64)), rng.uniform(-1, 1) * rng.uniform(0, 0.18), rng.uniform(0.04, 0.14), across, rng.uniform(1.25, 1.6), bend, rng.random() < 0.5
     )
     scene = Scene(view, draw_light(rng), road, Skyline(*road.fronts), end)
     leafless = rng.random() < 0.25
@@ -284,10 +284,10 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
         (lambda p, r: things.paint_shelter(p, side, r), 1.6, 2.2),
         (things.paint_barrier, 1.2, 0.8),
     )
-    for _ in range(int(rng.poisson(5.0))):
+    for _ in range(int(rng.poisson(5.8))):
         paint, half, height = stock[int(rng.choice(len(stock), p=[0.20, 0.22, 0.08, 0.20, 0.17, 0.13]))]
         z, aside = rng.uniform(5.0, 32), inner + rng.uniform(-0.3, 0.3)
-        if not road.in_junction(z, 1.0):
+        if not road.in_junction(z, 1.0) and _free(scene, aside, z, min(half, 0.9)):
             put(aside, z, half, lambda s, f=paint, z=z, a=aside: f(s.painter(a, z), s.rng), height)
 
 
@@ -318,11 +318,12 @@ def _ground(s: Stage, points: np.ndarray) -> np.ndarray:
 
 def _walkers(scene: Scene, rng: np.random.Generator, side: int) -> None:
     road, out = scene.road, 2 * side - 1
-    for _ in range(int(rng.poisson(3.2))):
+    for _ in range(int(rng.poisson(3.5))):
         z = rng.uniform(6.5, 15) if rng.random() < 0.3 else rng.uniform(12, 55)
         aside = out * (road.half_width + rng.uniform(0.5, road.pavements[side] - 0.4))
         for _ in range(1 + int(rng.random() < 0.3)):
-            _stand(scene, aside, z)
+            if _free(scene, aside, z, 0.15):
+                _stand(scene, aside, z)
             aside, z = aside + rng.uniform(0.5, 0.7), z + rng.uniform(-0.4, 0.4)
     if road.crossing and rng.random() < 0.6:
         _stand(scene, rng.uniform(-road.half_width, road.half_width), road.crossing + rng.uniform(-1, 1))
@@ -349,8 +350,10 @@ def _riders(scene: Scene, rng: np.random.Generator) -> None:
             )  # fmt: skip
 
 
-def _free(scene: Scene, across: float, z: float) -> bool:
-    return not any(a < across + 0.4 and b > across - 0.4 and n < z + 0.9 and f > z - 0.9 for a, b, n, f in (item.box for item in scene.items))
+def _free(scene: Scene, across: float, z: float, half: float = 0.4) -> bool:
+    """Whether nothing but houses stands within ``half`` across and as much again along the road."""
+    near = (i.box for i in scene.items if i.box[3] - i.box[2] < 6 or i.box[1] - i.box[0] < 6)
+    return not any(a < across + half and b > across - half and n < z + 2 * half and f > z - 2 * half for a, b, n, f in near)
 
 
 def _traffic(scene: Scene, rng: np.random.Generator, parked: tuple[bool, bool]) -> None:

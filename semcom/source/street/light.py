@@ -12,12 +12,12 @@ STEP, FIRST, LAST = 0.5, -60.0, 260.0
 
 #: name, how often, sun elevation [deg], sun strength, warmth, cloud cover, haze distance [m], wetness, night
 WEATHERS = (
-    ("clear", 0.30, (28, 58), (2.2, 3.2), (0.0, 0.35), (0.05, 0.35), (500, 1400), (0.0, 0.0), 0.0),
-    ("fair", 0.20, (22, 50), (1.3, 2.2), (0.1, 0.4), (0.4, 0.7), (350, 900), (0.0, 0.0), 0.0),
-    ("low sun", 0.12, (10, 22), (1.6, 2.6), (0.5, 1.0), (0.1, 0.5), (250, 700), (0.0, 0.15), 0.1),
-    ("overcast", 0.20, (30, 50), (0.0, 0.12), (0.0, 0.1), (0.85, 1.0), (200, 600), (0.0, 0.3), 0.0),
-    ("rain", 0.10, (30, 50), (0.0, 0.03), (0.0, 0.0), (0.95, 1.0), (120, 350), (0.6, 1.0), 0.25),
-    ("dusk", 0.08, (2, 6), (0.0, 0.1), (0.6, 1.0), (0.3, 0.8), (200, 500), (0.0, 0.7), 0.85),
+    ("clear", 0.30, (28, 58), (2.2, 3.2), (0.0, 0.35), (0.05, 0.4), (800, 2500), (0.0, 0.0), 0.0),
+    ("fair", 0.20, (22, 50), (1.3, 2.2), (0.1, 0.4), (0.4, 0.7), (600, 1800), (0.0, 0.0), 0.0),
+    ("low sun", 0.12, (10, 22), (1.6, 2.6), (0.5, 1.0), (0.1, 0.5), (350, 1200), (0.0, 0.15), 0.1),
+    ("overcast", 0.20, (30, 50), (0.0, 0.12), (0.0, 0.1), (0.8, 1.0), (350, 1500), (0.0, 0.3), 0.0),
+    ("rain", 0.10, (30, 50), (0.0, 0.03), (0.0, 0.0), (0.95, 1.0), (160, 600), (0.6, 1.0), 0.25),
+    ("dusk", 0.08, (2, 6), (0.0, 0.1), (0.6, 1.0), (0.3, 0.8), (300, 900), (0.0, 0.7), 0.85),
 )
 
 
@@ -52,11 +52,13 @@ def draw_light(rng: np.random.Generator) -> Light:
     warm, cover = rng.uniform(*warmth), rng.uniform(*clouds)
     dim = 1.0 - 0.93 * night * rng.uniform(0.85, 1.0)
     sun_colour = rng.uniform(*strength) * np.array([1.0, 0.93 - 0.2 * warm, 0.84 - 0.5 * warm])
-    blue, grey = np.array([0.19, 0.36, 0.78]), np.array([0.62, 0.66, 0.72]) * rng.uniform(0.75, 1.15)
+    blue, grey = np.array([0.20, 0.40, 0.78]), np.array([0.62, 0.66, 0.72]) * rng.uniform(0.75, 1.15)
     zenith = (blue * rng.uniform(0.8, 1.2) * (1 - cover) + grey * cover) * dim
     horizon = (np.array([0.72 + 0.25 * warm, 0.80, 0.92 - 0.35 * warm]) * (1 - 0.6 * cover) + grey * 1.15 * 0.6 * cover) * dim
     sky_colour = (0.55 * zenith + 0.45 * horizon) * rng.uniform(0.75, 1.0) + np.array([0.03, 0.03, 0.04]) * night
-    return Light(sun, sun_colour, sky_colour, zenith, horizon, cover, rng.uniform(*haze), rng.uniform(*wet), night, rng.uniform(0, 250))
+    # the sky in view, towards the sun or thinly veiled, outshines what reaches a street between houses
+    glare = rng.uniform(1.3, 2.2)
+    return Light(sun, sun_colour, sky_colour, zenith * glare, horizon * glare, cover, rng.uniform(*haze), rng.uniform(*wet), night, rng.uniform(0, 250))
 
 
 class Skyline:

@@ -31,6 +31,8 @@ class Road:
     slab: float
     grass: bool
     patches: tuple[tuple[float, float, float, float], ...]  # across from, to, Z from, to
+    arrow: float  # Z of an arrow on the near lane, 0 for none
+    hatched: bool  # yellow lines across junctions: keep clear
     seed: int
 
     @property
@@ -64,6 +66,8 @@ def draw_road(rng: np.random.Generator, junctions: tuple[tuple[float, float], ..
         rng.uniform(0.45, 0.9),
         rng.random() < 0.15,
         tuple(patches),
+        rng.uniform(6, 22) if rng.random() < 0.3 else 0.0,
+        rng.random() < 0.3,
         int(rng.integers(1 << 30)),
     )
 
@@ -165,6 +169,16 @@ def _markings(road: Road, across: np.ndarray, z: np.ndarray):
         yield (np.abs(off - (road.half_width - 1.5)) < 0.05) & (z % 3.0 < 2.0)[:, None] & plain, WHITE
     for near, _ in road.junctions:
         yield ((np.abs(z - np.float32(near - 1.2)) < 0.15)[:, None] & (across < 0) & (off < road.half_width)), WHITE
+    if road.arrow:
+        along, aside = z - np.float32(road.arrow), np.abs(across + np.float32(road.half_width * 0.5))
+        shaft = ((along > 0) & (along < 2.6))[:, None] & (aside < 0.09)
+        head = ((along > 2.4) & (along < 4.2))[:, None] & (aside < ((4.2 - along) * np.float32(0.24))[:, None])
+        yield (shaft | head) & plain, WHITE
+    if road.hatched:
+        for near, far in road.junctions:
+            box = ((z > near + 0.5) & (z < far - 0.5))[:, None] & (off < road.half_width)
+            along = z[:, None]
+            yield box & ((((across + along) % 2.0) < 0.16) | (((across - along) % 2.0) < 0.16)), YELLOW
     if road.crossing:
         inside = (np.abs(z - np.float32(road.crossing)) < 1.5)[:, None] & (off < road.half_width)
         yield inside & (((across + 50) % 1.1) < 0.55), WHITE

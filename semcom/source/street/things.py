@@ -90,7 +90,7 @@ def paint_sign(p: Painter, rng: np.random.Generator) -> None:
             s = r * size
             p.polygon([(-s, height - s * 0.6), (s, height - s * 0.6), (0, height + s * 1.05)], p.paint(SIGN, colour))
     else:
-        w, h = (rng.uniform(0.3, 0.5), rng.uniform(0.35, 0.7)) if shape == "plate" else (rng.uniform(0.7, 1.2), rng.uniform(0.25, 0.4))
+        w, h = (rng.uniform(0.3, 0.5), rng.uniform(0.35, 0.7)) if shape == "plate" else (rng.uniform(0.5, 0.85), rng.uniform(0.22, 0.36))
         colour = [white, blue, np.array([0.02, 0.16, 0.06]), np.array([0.55, 0.42, 0.03])][int(rng.integers(4))]
         p.box(-w, height - h, w, height + h, p.paint(SIGN, colour))
         ink = p.paint(SIGN, np.array([0.04] * 3) if colour.mean() > 0.3 else white)

@@ -107,7 +107,7 @@ class _Body:
         way = -c.f if c.mirrored else c.f
         n = self.normal(*normal)
         radiance = self.light.on(albedo, n, self.sunlit, 0.85) + glow * np.asarray(albedo)
-        mirror = self.light.horizon * 0.55 + self.light.zenith * 0.45 * max(0.0, n[1])
+        mirror = self.light.horizon * 0.45 + self.light.zenith * 0.35 * max(0.0, n[1])
         surface = self.canvas.surface(CAR, radiance + gloss * (0.3 + 0.7 * max(0.0, n[1])) * mirror, c.facing(sum(z for _, _, z in corners) / len(corners)))
         self.canvas.polygon([(c.cx + way * (x - c.across) / z, c.cy - c.f * (y - c.height) / z) for x, y, z in corners], surface)
 
@@ -172,7 +172,7 @@ def _windows(body: _Body, points, normal, i: int, s: Shape, tall: bool) -> None:
         else:
             panes = ((0.12, 0.36, v0, v1), (0.39, 0.60, v0, v1), (0.63, 0.90, v0, v1 * 0.97))
         for pane in panes:
-            body.face(_inset(points, *pane), GLASS, normal, gloss=0.30, glow=8.0 * body.light.night if tall else 0.0)
+            body.face(_inset(points, *pane), GLASS, normal, gloss=0.16, glow=8.0 * body.light.night if tall else 0.0)
 
 
 def _lamps(body: _Body, points, normal, tail: bool, light: Light, moving: bool) -> None:
