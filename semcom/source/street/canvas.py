@@ -32,7 +32,7 @@ class Canvas:
         self._details.append(detail)
         return len(self._classes) - 1
 
-    def surfaces(self, label: int, colours: np.ndarray, plane: tuple[float, float], material: int) -> range:
+    def _surfaces(self, label: int, colours: np.ndarray, plane: tuple[float, float], material: int) -> range:
         """One surface a colour [n, 3], on one plane."""
         first, n = len(self._classes), len(colours)
         self._classes += [label] * n
@@ -50,11 +50,13 @@ class Canvas:
         left, top = round(x - rx), round(y - ry)
         self._draw.ellipse((left, top, left + max(0, round(2 * rx) - 1), top + max(0, round(2 * ry) - 1)), fill=surface)
 
-    def ellipses(self, centres: np.ndarray, rx: np.ndarray, ry: np.ndarray, surfaces: range) -> None:
-        """Filled, [n, 2] and [n] each, one after the other."""
+    def ellipses(self, centres: np.ndarray, rx: np.ndarray, ry: np.ndarray, label: int, colours: np.ndarray, plane, material: int) -> None:
+        """Filled, [n, 2] and [n] each, one after the other, each a surface with its colour of [n, 3] on one plane."""
         low = np.rint(centres - np.stack([rx, ry], 1))
         high = low + np.maximum(0, np.rint(2 * np.stack([rx, ry], 1)) - 1)
-        for box, surface in zip(np.concatenate([low, high], 1).tolist(), surfaces, strict=True):
+        boxes = np.concatenate([low, high], 1)
+        seen = ((high >= 0) & (low < self.image.size)).all(axis=1)
+        for box, surface in zip(boxes[seen].tolist(), self._surfaces(label, colours[seen], plane, material), strict=True):
             self._draw.ellipse(box, fill=surface)
 
     def ring(self, x: float, y: float, rx: float, ry: float, width: float, surface: int) -> None:
@@ -69,7 +71,8 @@ class Canvas:
     def strokes(self, lines: np.ndarray, width: float, surface: int) -> None:
         """Lines [n, 2, 2] of one width, one sample at least."""
         wide = max(1, round(width))
-        for line in np.rint(lines.reshape(len(lines), 4) - 0.5).tolist():
+        seen = ((lines.max(axis=1) >= -wide) & (lines.min(axis=1) < np.array(self.image.size) + wide)).all(axis=1)
+        for line in np.rint(lines[seen].reshape(-1, 4) - 0.5).tolist():
             self._draw.line(line, fill=surface, width=wide)
 
     def bar(self, x: float, y0: float, y1: float, width: float, surface: int) -> None:

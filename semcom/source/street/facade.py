@@ -86,7 +86,7 @@ def shade_facades(
 
     depth = of("across")
     sunlit = skyline.sunlit(light, depth, y, z) * of("cosine")
-    occlusion = np.clip(0.55 + 0.075 * y, 0.55, 0.95) - 0.25 * ((y > eaves - 0.6) & (y < eaves - 0.35))
+    occlusion = np.clip(0.55 + 0.075 * y, 0.55, 0.95) - np.float32(0.25) * ((y > eaves - 0.6) & (y < eaves - 0.35))
     mirror = plane(light.horizon * 0.35 + light.zenith * 0.15)
     lit = sunlit * plane(light.sun_colour) + occlusion * plane(0.72 * light.sky_colour)
     return albedo * lit + gloss * mirror + emitted
@@ -131,7 +131,7 @@ def _upper_floors(albedo, emitted, gloss, u, v, of, seed, light) -> None:
     i = np.flatnonzero(open_wall & door & (aside < 0.62) & (rise < 2.55))
     leaf = (aside[i] < 0.5) & (rise[i] < 2.1)
     colour = DOORS.T[:, (hashed(column[i], seed[i], np.array(7)) * len(DOORS)).astype(np.int32)]
-    panel = 1 - 0.35 * ((np.abs(aside[i] - 0.26) < 0.15) & ((rise[i] % 0.9) > 0.2))
+    panel = 1 - np.float32(0.35) * ((np.abs(aside[i] - 0.26) < 0.15) & ((rise[i] % 0.9) > 0.2))
     albedo[:, i] = np.where(leaf, colour * panel, np.float32(0.5))
 
 

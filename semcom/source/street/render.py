@@ -88,7 +88,7 @@ def _shade(surfaces: np.ndarray, seen: np.ndarray, table: Table, facades: list[F
     colour[:, i] *= 1 + 0.45 * look_up(noise(), x[i] * 6, y[i], 16.0)
     i = np.flatnonzero(material == ROOF)
     course = (y[i] / np.float32(0.22)) % 1.0
-    colour[:, i] *= 0.9 + 0.2 * (course > 0.3) * np.clip(camera.f * 0.06 / z[i], 0, 1) + 0.2 * look_up(noise(), x[i] + z[i], y[i], 12.0)
+    colour[:, i] *= 0.9 + np.float32(0.2) * (course > 0.3) * np.clip(camera.f * 0.06 / z[i], 0, 1) + 0.2 * look_up(noise(), x[i] + z[i], y[i], 12.0)
     i = np.flatnonzero(material == WALL)
     colour[:, i] *= _wall(x[i] + z[i], y[i], z[i], camera.f) * _wall_light(light, scene, x[i], y[i], z[i])
     return _haze(colour, z, light)

@@ -48,7 +48,7 @@ def hashed(*keys: np.ndarray) -> np.ndarray:
     """Uniform float32 in [0, 1) from whole numbers, the same for equal keys."""
     h = np.uint32(0x9E3779B9)
     for key in keys:
-        h = (h ^ np.asarray(key).astype(np.int64).astype(np.uint32)) * np.uint32(0x85EBCA6B)
+        h = (h ^ np.asarray(key).astype(np.int32).view(np.uint32)) * np.uint32(0x85EBCA6B)
         h ^= h >> np.uint32(13)
         h = h * np.uint32(0xC2B2AE35)
         h ^= h >> np.uint32(16)

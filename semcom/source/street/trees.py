@@ -26,7 +26,7 @@ def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: f
         _branches(canvas, camera, light, x, z, height, rng, sunlit)
         return
     tone = np.array(GREENS[int(rng.choice(len(GREENS), p=[0.3, 0.25, 0.16, 0.15, 0.08, 0.06]))]) * rng.uniform(0.7, 1.25)
-    count = int(np.clip(8000 / z, 70, 700))
+    count = int(np.clip(7000 / z, 60, 600))
     if kind == "conifer":
         level = rng.random(count)
         spread = (1 - level) * height * 0.24
@@ -73,14 +73,14 @@ def _clumps(canvas, camera, light, x, y, z, size, nx, ny, depth, tone, plane, rn
     vary = rng.uniform(0.75, 1.25, len(x))
     radiance = (tone * vary[:, None]) * (facing[:, None] * light.sun_colour * 0.9 + dome[:, None] * light.sky_colour * 1.2)
     flat = rng.uniform(0.6, 1.0, len(x))
-    canvas.ellipses(points, size * scale, size * scale * flat, canvas.surfaces(TREE, radiance, plane, LEAVES))
+    canvas.ellipses(points, size * scale, size * scale * flat, TREE, radiance, plane, LEAVES)
     if z < 28:  # twigs of single leaves loosen the outline
         some = rng.integers(0, len(x), int(min(420, 5200 / z)))
         turn = rng.uniform(0, 2 * math.pi, len(some))
         away = size[some] * rng.uniform(0.8, 1.7, len(some))
         tips = camera.project(x[some] + np.cos(turn) * away, y[some] + np.sin(turn) * away, np.full(len(some), z))
         leaf = rng.uniform(0.05, 0.11, len(some)) * scale
-        canvas.ellipses(tips, leaf, leaf * 0.7, canvas.surfaces(TREE, radiance[some] * 1.1, plane, LEAVES))
+        canvas.ellipses(tips, leaf, leaf * 0.7, TREE, radiance[some] * 1.1, plane, LEAVES)
 
 
 def _trunk(canvas, camera, light, x, z, height, rng, sunlit) -> None:
