@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semcom.source.street.camera import NEAR, Camera
-from semcom.source.street.canvas import FACADE, PLAIN, ROOF, Canvas
+from semcom.source.street.camera import NEAR
+from semcom.source.street.canvas import FACADE, ROOF
 from semcom.source.street.classes import BUILDING, SIGN
 from semcom.source.street.facade import Facade, Style
-from semcom.source.street.light import Light
+from semcom.source.street.stage import Stage
 
 #: linear reflectances of walls: London stock, red brick, sandstone, cream and white render, concrete, dark brick, pastel
 WALLS = (
@@ -68,8 +68,9 @@ def draw_house(rng: np.random.Generator, side: int, z0: float, length: float, ac
     return House(side, z0, z0 + length, across, style, rng.random() < 0.6, np.array(ROOFS[int(rng.integers(len(ROOFS)))]) * rng.uniform(0.8, 1.2))
 
 
-def paint_house(canvas: Canvas, camera: Camera, light: Light, facades: list[Facade], house: House) -> None:
+def paint_house(stage: Stage, house: House) -> None:
     """Roof, the end towards the camera, the front."""
+    canvas, camera, light = stage.canvas, stage.camera, stage.light
     z0, z1 = max(house.z0, NEAR), house.z1
     if z1 <= z0:
         return
@@ -81,9 +82,9 @@ def paint_house(canvas: Canvas, camera: Camera, light: Light, facades: list[Faca
         roof = canvas.surface(BUILDING, light.on(house.roof, (-out * 0.55, 0.83, 0.0)), camera.wall(a0 + out * 2, z0, a1 + out * 2, z1), ROOF)
         over = -out * 0.25
         canvas.polygon(camera.project([a0 + over, a1 + over, back1, back0], [eaves, eaves, eaves + rise, eaves + rise], [z0, z1, z1, z0]), roof)
-        _chimneys(canvas, camera, light, house, rise)
+        _chimneys(stage, house, rise)
     if house.z0 > NEAR:
-        end = _face(facades, house, light, (a0, z0), (1.0 * out, 0.0), (0.0, -1.0), plain=True)
+        end = _face(stage, house, (a0, z0), (1.0 * out, 0.0), (0.0, -1.0), plain=True)
         surface = canvas.surface(BUILDING, house.style.wall, camera.facing(z0), FACADE, end)
         far = a0 + out * house.depth
         canvas.polygon(camera.project([a0, far, far, a0], [0, 0, eaves, eaves], [z0] * 4), surface)
@@ -93,18 +94,20 @@ def paint_house(canvas: Canvas, camera: Camera, light: Light, facades: list[Faca
     along = ((a1 - a0) / length, (z1 - z0) / length)
     # the façade's own zero is its near end, also where that lies behind the camera
     start = (a0 - along[0] * (z0 - house.z0), house.z0)
-    front = _face(facades, house, light, start, along, (-out * along[1], out * along[0]), plain=False)
+    front = _face(stage, house, start, along, (-out * along[1], out * along[0]), plain=False)
     surface = canvas.surface(BUILDING, house.style.wall, camera.wall(a0, z0, a1, z1), FACADE, front)
     canvas.polygon(camera.project([a0, a1, a1, a0], [0, 0, eaves, eaves], [z0, z1, z1, z0]), surface)
 
 
-def _face(facades, house: House, light: Light, start, along, normal, plain: bool) -> int:
+def _face(stage: Stage, house: House, start, along, normal, plain: bool) -> int:
+    light = stage.light
     cosine = max(0.0, normal[0] * light.sun[0] + normal[1] * light.sun[2])
-    facades.append(Facade(house.style, start, along, cosine, plain, house.across))
-    return len(facades) - 1
+    stage.facades.append(Facade(house.style, start, along, cosine, plain, house.across))
+    return len(stage.facades) - 1
 
 
-def _chimneys(canvas: Canvas, camera: Camera, light: Light, house: House, rise: float) -> None:
+def _chimneys(stage: Stage, house: House, rise: float) -> None:
+    canvas, camera, light = stage.canvas, stage.camera, stage.light
     out, top = house.outwards, house.style.eaves + rise
     for z in (house.z1 - 0.6, house.z0 + 0.4):
         if z < 4.0:
@@ -112,13 +115,14 @@ def _chimneys(canvas: Canvas, camera: Camera, light: Light, house: House, rise: 
         x = camera.x(house.across, z) + out * 4.2
         for corners, normal in (((x, x + out * 0.9, z, z), (0, 0, -1)), ((x, x, z, z + 0.6), (-out, 0, 0))):
             colour = light.on(house.style.wall * 0.8, normal)
-            surface = canvas.surface(BUILDING, colour, camera.facing(z), PLAIN)
+            surface = canvas.surface(BUILDING, colour, camera.facing(z))
             xa, xb, za, zb = corners
             canvas.polygon(camera.project([xa, xb, xb, xa], [top - 0.8, top - 0.8, top + 1.1, top + 1.1], [za, zb, zb, za]), surface)
 
 
-def paint_hanging_sign(canvas: Canvas, camera: Camera, light: Light, house: House, z: float, rng: np.random.Generator) -> None:
+def paint_hanging_sign(stage: Stage, house: House, z: float) -> None:
     """A board that hangs out from a shop front, across the view."""
+    canvas, camera, light, rng = stage.canvas, stage.camera, stage.light, stage.rng
     x, y = camera.x(house.across, z), rng.uniform(2.9, 4.2)
     w, h = rng.uniform(0.45, 0.8), rng.uniform(0.45, 1.1)
     colour = np.array(FASCIAS[int(rng.integers(len(FASCIAS)))]) * 1.3 if rng.random() < 0.6 else np.array([0.6, 0.6, 0.55])

@@ -59,8 +59,8 @@ class Canvas:
         for box, surface in zip(boxes[seen].tolist(), self._surfaces(label, colours[seen], plane, material), strict=True):
             self._draw.ellipse(box, fill=surface)
 
-    def ring(self, x: float, y: float, rx: float, ry: float, width: float, surface: int) -> None:
-        self._draw.ellipse((round(x - rx), round(y - ry), round(x + rx), round(y + ry)), outline=surface, width=max(1, round(width)))
+    def ring(self, x: float, y: float, r: float, width: float, surface: int) -> None:
+        self._draw.ellipse((round(x - r), round(y - r), round(x + r), round(y + r)), outline=surface, width=max(1, round(width)))
 
     def stroke(self, points: np.ndarray, width: float, surface: int) -> None:
         """A line of ``width`` samples, one at least."""

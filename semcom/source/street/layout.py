@@ -10,30 +10,13 @@ import numpy as np
 
 from semcom.source.street import buildings, people, things, trees, vehicles
 from semcom.source.street.camera import Camera
-from semcom.source.street.canvas import LEAVES, Canvas
+from semcom.source.street.canvas import FACADE, LEAVES, ROOF
 from semcom.source.street.classes import BUILDING, TREE, VOID
 from semcom.source.street.facade import Facade
 from semcom.source.street.light import Light, Skyline, draw_light
 from semcom.source.street.order import far_to_near
 from semcom.source.street.road import Road, draw_road
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What painting needs: where to draw, from where it is seen, in which light."""
-
-    canvas: Canvas
-    camera: Camera
-    light: Light
-    skyline: Skyline
-    facades: list[Facade]
-    rng: np.random.Generator
-
-    def sunlit(self, across: float, z: float, y: float = 0.9) -> float:
-        return self.skyline.sunlit_at(self.light, across, y, z)
-
-    def painter(self, across: float, z: float) -> things.Painter:
-        return things.Painter(self.canvas, self.camera, self.light, across, z, self.sunlit(across, z))
+from semcom.source.street.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -130,14 +113,14 @@ def _row(scene: Scene, rng: np.random.Generator, side: int, green: float, shops:
             house = buildings.draw_house(rng, side, z, length, set_back, shops, tall)
             scene.skyline.build(side, z, z + length, house.style.eaves + (2.0 if house.pitched else 0.0))
             a, b = sorted((set_back, set_back + out * house.depth))
-            scene.items.append(Item((a, b, z, z + length), lambda s, h=house: buildings.paint_house(s.canvas, s.camera, s.light, s.facades, h)))
+            scene.items.append(Item((a, b, z, z + length), lambda s, h=house: buildings.paint_house(s, h)))
             if house.style.kind == 1 and z + length > 8:
                 for _ in range(int(rng.random() < 0.6)):
                     at = rng.uniform(max(z, 7.5), max(z, 7.5) + length * 0.9)
                     if at < z + length:
                         a, b = sorted((set_back, set_back - out * 1.1))
                         scene.items.append(
-                            Item((a, b, at - 0.05, at), lambda s, h=house, at=at: buildings.paint_hanging_sign(s.canvas, s.camera, s.light, h, at, s.rng))
+                            Item((a, b, at - 0.05, at), lambda s, h=house, at=at: buildings.paint_hanging_sign(s, h, at))
                         )
         z += length
     if rng.random() < 0.22 + 0.5 * green:
@@ -152,9 +135,9 @@ def _row(scene: Scene, rng: np.random.Generator, side: int, green: float, shops:
 
 def _tree(scene: Scene, across: float, z: float, kind: str) -> None:
     def paint(s: Stage) -> None:
-        trees.paint_tree(s.canvas, s.camera, s.light, across, z, kind, s.rng, s.sunlit(across, z, 5.0))
+        trees.paint_tree(s, across, z, kind, s.sunlit(across, z, 5.0))
 
-    scene.add(across, z, 0.3, paint, lambda s: trees.cast_tree(s.canvas, s.camera, s.light, across, z, kind, s.rng))
+    scene.add(across, z, 0.3, paint, lambda s: trees.cast_tree(s, across, z, kind))
 
 
 def _garden(scene: Scene, rng: np.random.Generator, side: int, z0: float, z1: float, leafless: bool) -> None:
@@ -167,11 +150,11 @@ def _garden(scene: Scene, rng: np.random.Generator, side: int, z0: float, z1: fl
     def edge(s: Stage) -> None:
         lit = s.sunlit(front, (z0 + z1) / 2)
         if boundary == "railings":
-            things.paint_railings(s.canvas, s.camera, s.light, front, z0, z1, s.rng, lit)
+            things.paint_railings(s, front, z0, z1, lit)
         elif boundary == "hedge":
-            trees.paint_hedge(s.canvas, s.camera, s.light, front, z0, z1, height, s.rng, lit)
+            trees.paint_hedge(s, front, z0, z1, height, lit)
         else:
-            things.paint_wall(s.canvas, s.camera, s.light, front, z0, z1, height, s.rng)
+            things.paint_wall(s, front, z0, z1, height)
 
     a, b = sorted((front, front + out * 0.05))
     scene.items.append(Item((a, b, z0, z1), edge))
@@ -186,7 +169,7 @@ def _garden(scene: Scene, rng: np.random.Generator, side: int, z0: float, z1: fl
 
 def _thicket(s: Stage, across: float, z0: float, z1: float) -> None:
     """Shrubs that close the view behind a garden."""
-    trees.paint_hedge(s.canvas, s.camera, s.light, across, z0, z1, s.rng.uniform(2.2, 5.0), s.rng, s.sunlit(across, z0, 3.0))
+    trees.paint_hedge(s, across, z0, z1, s.rng.uniform(2.2, 5.0), s.sunlit(across, z0, 3.0))
 
 
 def _far_end(scene: Scene, rng: np.random.Generator, green: float, leafless: bool) -> None:
@@ -219,11 +202,11 @@ def _far_end(scene: Scene, rng: np.random.Generator, green: float, leafless: boo
 def _block(s: Stage, house: buildings.House, x: float, width: float) -> None:
     z, shift = house.z0, float(s.camera.x(0.0, house.z0))
     s.facades.append(Facade(house.style, (x + shift, z), (1.0, 0.0), max(0.0, -s.light.sun[2]), False, 0.0))
-    surface = s.canvas.surface(BUILDING, house.style.wall, s.camera.facing(z), 2, len(s.facades) - 1)
+    surface = s.canvas.surface(BUILDING, house.style.wall, s.camera.facing(z), FACADE, len(s.facades) - 1)
     a, b, e = x + shift, x + width + shift, house.style.eaves
     s.canvas.polygon(s.camera.project([a, b, b, a], [0, 0, e, e], [z] * 4), surface)
     if house.pitched:
-        roof = s.canvas.surface(BUILDING, s.light.on(house.roof, (0, 0.8, -0.6)), s.camera.facing(z), 3)
+        roof = s.canvas.surface(BUILDING, s.light.on(house.roof, (0, 0.8, -0.6)), s.camera.facing(z), ROOF)
         s.canvas.polygon(s.camera.project([a, b, b - 1.5, a + 1.5], [e, e, e + 3, e + 3], [z] * 4), roof)
 
 
@@ -248,23 +231,23 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
     spacing, at = rng.uniform(18, 32), rng.uniform(6, 28)
     while at < scene.end:
         if not road.in_junction(at):
-            put(kerb, at, 0.1, lambda s, z=at: things.paint_lamp(s.painter(kerb, z), side, s.rng), 6.0)
+            put(kerb, at, 0.1, lambda s, z=at: things.paint_lamp(s.painter(kerb, z), side), 6.0)
         at += spacing
     corners = [z for near, far in road.junctions for z in (near - 3.5, far + 3.5)]
     if road.crossing:
         corners += [road.crossing - 2.0, road.crossing + 2.0]
     for z in corners:
         if z > 6.0 and rng.random() < 0.5:
-            put(kerb, z, 0.2, lambda s, z=z: things.paint_signal(s.painter(kerb, z), side, s.rng), 3.4)
+            put(kerb, z, 0.2, lambda s, z=z: things.paint_signal(s.painter(kerb, z), side), 3.4)
     for _ in range(int(rng.poisson(1.5))):
         z = rng.uniform(7, 50)
         if not road.in_junction(z, 1.0):
-            put(kerb + out * 0.1, z, 0.3, lambda s, z=z: things.paint_sign(s.painter(kerb + out * 0.1, z), s.rng), 2.5)
+            put(kerb + out * 0.1, z, 0.3, lambda s, z=z: things.paint_sign(s.painter(kerb + out * 0.1, z)), 2.5)
     if rng.random() < 0.3:
         start = rng.uniform(6, 25)
         for z in np.arange(start, start + rng.uniform(4, 14), 1.6):
             if not road.in_junction(z, 0.5):
-                put(kerb, float(z), 0.1, lambda s, z=float(z): things.paint_bollard(s.painter(kerb, z), s.rng), 1.0)
+                put(kerb, float(z), 0.1, lambda s, z=float(z): things.paint_bollard(s.painter(kerb, z)), 1.0)
     if rng.random() < 0.4:
         start = rng.uniform(6, 20)
         stop = start + rng.uniform(5, 16)
@@ -272,7 +255,7 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
             edge = out * (road.half_width + 0.25)
 
             def rail(s: Stage, a=start, b=stop) -> None:
-                things.paint_railings(s.canvas, s.camera, s.light, edge, a, b, s.rng, s.sunlit(edge, a))
+                things.paint_railings(s, edge, a, b, s.sunlit(edge, a))
 
             scene.items.append(Item((edge - 0.03, edge + 0.03, start, stop), rail))
     inner = out * (road.half_width + wide * 0.72)
@@ -281,14 +264,14 @@ def _furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
         (things.paint_cabinet, 0.6, 1.6),
         (things.paint_bench, 0.9, 0.7),
         (things.paint_parked_bicycle, 0.9, 0.8),
-        (lambda p, r: things.paint_shelter(p, side, r), 1.6, 2.2),
+        (lambda p: things.paint_shelter(p, side), 1.6, 2.2),
         (things.paint_barrier, 1.2, 0.8),
     )
     for _ in range(int(rng.poisson(5.8))):
         paint, half, height = stock[int(rng.choice(len(stock), p=[0.20, 0.22, 0.08, 0.20, 0.17, 0.13]))]
         z, aside = rng.uniform(5.0, 32), inner + rng.uniform(-0.3, 0.3)
         if not road.in_junction(z, 1.0) and _free(scene, aside, z, min(half, 0.9)):
-            put(aside, z, half, lambda s, f=paint, z=z, a=aside: f(s.painter(a, z), s.rng), height)
+            put(aside, z, half, lambda s, f=paint, z=z, a=aside: f(s.painter(a, z)), height)
 
 
 def _cast_post(s: Stage, across: float, z: float, half: float, height: float) -> None:
@@ -330,7 +313,7 @@ def _walkers(scene: Scene, rng: np.random.Generator, side: int) -> None:
 
 
 def _stand(scene: Scene, across: float, z: float) -> None:
-    scene.add(across, z, 0.25, lambda s: people.paint_pedestrian(s.painter(across, z), s.rng), lambda s: _cast_post(s, across, z, 0.22, 1.6))
+    scene.add(across, z, 0.25, lambda s: people.paint_pedestrian(s.painter(across, z)), lambda s: _cast_post(s, across, z, 0.22, 1.6))
 
 
 def _riders(scene: Scene, rng: np.random.Generator) -> None:
@@ -345,7 +328,7 @@ def _riders(scene: Scene, rng: np.random.Generator) -> None:
         if _free(scene, across, z):
             scene.add(
                 across, z, 0.4,
-                lambda s, a=across, z=z, t=turning: people.paint_cyclist(s.painter(a, z), s.rng, t),
+                lambda s, a=across, z=z, t=turning: people.paint_cyclist(s.painter(a, z), t),
                 lambda s, a=across, z=z: _cast_post(s, a, z, 0.3, 1.7), long=0.8,
             )  # fmt: skip
 
@@ -401,7 +384,7 @@ def _drive(scene: Scene, car: vehicles.Vehicle) -> None:
     scene.items.append(
         Item(
             box,
-            lambda s: vehicles.paint_vehicle(s.canvas, s.camera, s.light, car, s.sunlit(*lit)),
-            lambda s: vehicles.cast_vehicle(s.canvas, s.camera, s.light, car, s.sunlit(*lit, 0.3)),
+            lambda s: vehicles.paint_vehicle(s, car, s.sunlit(*lit)),
+            lambda s: vehicles.cast_vehicle(s, car, s.sunlit(*lit, 0.3)),
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from semcom.source.street.classes import BICYCLIST, PEDESTRIAN
-from semcom.source.street.things import Painter
+from semcom.source.street.stage import Painter
 
 SKIN = ((0.45, 0.27, 0.19), (0.33, 0.19, 0.12), (0.13, 0.07, 0.045))
 HAIR = ((0.02, 0.015, 0.012), (0.08, 0.045, 0.02), (0.20, 0.13, 0.05), (0.25, 0.24, 0.23))
@@ -20,8 +20,9 @@ def _one(colours, rng: np.random.Generator) -> np.ndarray:
     return np.array(colours[int(rng.integers(len(colours)))]) * rng.uniform(0.8, 1.3)
 
 
-def paint_pedestrian(p: Painter, rng: np.random.Generator) -> None:
+def paint_pedestrian(p: Painter) -> None:
     """From behind or from the front, at some point of a stride."""
+    rng = p.rng
     h = rng.uniform(1.52, 1.88) * (0.68 if rng.random() < 0.08 else 1.0)
     stride, turn = rng.uniform(0.02, 0.2), rng.uniform(0.7, 1.0)
     coat, legs, skin, hair = _one(COATS, rng), _one(TROUSERS, rng), _one(SKIN, rng), _one(HAIR, rng)
@@ -54,8 +55,9 @@ def paint_pedestrian(p: Painter, rng: np.random.Generator) -> None:
         p.polygon([(-0.1, h * 0.95), (0.1, h * 0.95), (0.075, h), (-0.075, h)], p.paint(PEDESTRIAN, hair))
 
 
-def paint_cyclist(p: Painter, rng: np.random.Generator, across: bool) -> None:
+def paint_cyclist(p: Painter, across: bool) -> None:
     """Seen from behind or ahead, or from the side where ``across``."""
+    rng = p.rng
     coat = _one(COATS, rng) if rng.random() < 0.7 else np.array([0.45, 0.55, 0.03])
     legs, skin = _one(TROUSERS, rng), _one(SKIN, rng)
     helmet = rng.random() < 0.5

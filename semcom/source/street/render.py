@@ -9,11 +9,12 @@ from semcom.source.street.camera import Camera
 from semcom.source.street.canvas import BARKED, FACADE, LEAVES, ROOF, WALL, Canvas, Table
 from semcom.source.street.classes import SKY
 from semcom.source.street.facade import Facade, shade_facades
-from semcom.source.street.layout import Scene, Stage, draw_scene
+from semcom.source.street.layout import Scene, draw_scene
 from semcom.source.street.light import Light
 from semcom.source.street.road import shade_ground
 from semcom.source.street.sensor import develop
 from semcom.source.street.sky import shade_sky
+from semcom.source.street.stage import Stage
 from semcom.source.street.texture import hashed, look_up, noise, plane, speckle
 
 #: samples a pixel along each axis; odd, so that one of them is the pixel's centre

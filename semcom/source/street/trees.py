@@ -6,24 +6,25 @@ import math
 
 import numpy as np
 
-from semcom.source.street.camera import NEAR, Camera
-from semcom.source.street.canvas import BARKED, LEAVES, Canvas
+from semcom.source.street.camera import NEAR
+from semcom.source.street.canvas import BARKED, LEAVES
 from semcom.source.street.classes import TREE
-from semcom.source.street.light import Light
+from semcom.source.street.stage import Stage
 
 BARK = np.array([0.085, 0.065, 0.05])
 GREENS = ((0.075, 0.12, 0.03), (0.05, 0.085, 0.025), (0.11, 0.14, 0.035), (0.04, 0.07, 0.035), (0.19, 0.12, 0.03), (0.17, 0.07, 0.025))
 
 
-def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: float, kind: str, rng: np.random.Generator, sunlit: float) -> None:
+def paint_tree(stage: Stage, across: float, z: float, kind: str, sunlit: float) -> None:
     """``kind`` is leafy, bare or conifer. What it costs does not depend on the picture's size, so neither do the draws."""
+    camera, rng = stage.camera, stage.rng
     x = camera.x(across, z)
     height = rng.uniform(6.0, 12.0)
     plane = camera.facing(z)
     if kind != "conifer":
-        _trunk(canvas, camera, light, x, z, height, rng, sunlit)
+        _trunk(stage, x, z, height, sunlit)
     if kind == "bare":
-        _branches(canvas, camera, light, x, z, height, rng, sunlit)
+        _branches(stage, x, z, height, sunlit)
         return
     tone = np.array(GREENS[int(rng.choice(len(GREENS), p=[0.3, 0.25, 0.16, 0.15, 0.08, 0.06]))]) * rng.uniform(0.7, 1.25)
     count = int(np.clip(7000 / z, 60, 600))
@@ -44,11 +45,12 @@ def paint_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: f
         size = rng.uniform(0.10, 0.22, count) * radius * (1.25 - 0.9 * reach) * max(0.42, min(1.0, grain))
     depth = rng.uniform(-1, 1, count)
     order = np.argsort(depth, kind="stable")
-    _clumps(canvas, camera, light, x + cx[order], cy[order], z, size[order], nx[order], ny[order], depth[order], tone, plane, rng, sunlit)
+    _clumps(stage, x + cx[order], cy[order], z, size[order], nx[order], ny[order], depth[order], tone, plane, sunlit)
 
 
-def paint_hedge(canvas: Canvas, camera: Camera, light: Light, across: float, z0: float, z1: float, height: float, rng, sunlit: float) -> None:
+def paint_hedge(stage: Stage, across: float, z0: float, z1: float, height: float, sunlit: float) -> None:
     """Along the back of a pavement, far end first."""
+    canvas, camera, light, rng = stage.canvas, stage.camera, stage.light, stage.rng
     tone = np.array(GREENS[int(rng.integers(4))]) * rng.uniform(0.6, 1.0)
     x0, x1 = camera.x(across, max(z0, NEAR)), camera.x(across, z1)
     a, b = max(z0, NEAR), z1
@@ -63,8 +65,9 @@ def paint_hedge(canvas: Canvas, camera: Camera, light: Light, across: float, z0:
         canvas.ellipse(px, py, r, r * 0.8, top)
 
 
-def _clumps(canvas, camera, light, x, y, z, size, nx, ny, depth, tone, plane, rng, sunlit) -> None:
+def _clumps(stage: Stage, x, y, z, size, nx, ny, depth, tone, plane, sunlit) -> None:
     """Lit where they look at the sun or the sky, dark inside and below."""
+    canvas, camera, light, rng = stage.canvas, stage.camera, stage.light, stage.rng
     points = camera.project(x, y, np.full(len(x), z))
     scale = camera.f / z
     sx, sy, sz = light.sun
@@ -83,7 +86,8 @@ def _clumps(canvas, camera, light, x, y, z, size, nx, ny, depth, tone, plane, rn
         canvas.ellipses(tips, leaf, leaf * 0.7, TREE, radiance[some] * 1.1, plane, LEAVES)
 
 
-def _trunk(canvas, camera, light, x, z, height, rng, sunlit) -> None:
+def _trunk(stage: Stage, x, z, height, sunlit) -> None:
+    canvas, camera, light, rng = stage.canvas, stage.camera, stage.light, stage.rng
     r = 0.013 * height + rng.uniform(0.03, 0.1)
     lean = rng.uniform(-0.3, 0.3)
     surface = canvas.surface(TREE, light.on(BARK, (-0.6, 0.3, -0.7), sunlit, 0.8), camera.facing(z), BARKED)
@@ -91,8 +95,9 @@ def _trunk(canvas, camera, light, x, z, height, rng, sunlit) -> None:
     canvas.polygon(points, surface)
 
 
-def _branches(canvas, camera, light, x, z, height, rng, sunlit) -> None:
+def _branches(stage: Stage, x, z, height, sunlit) -> None:
     """Forks of forks, down to twigs where the tree is near enough to tell them apart."""
+    canvas, camera, light, rng = stage.canvas, stage.camera, stage.light, stage.rng
     surface = canvas.surface(TREE, light.on(BARK * 0.9, (-0.5, 0.3, -0.8), sunlit, 0.8), camera.facing(z), LEAVES)
     angle = np.concatenate([rng.uniform(-0.3, 0.3, 4) + side for side in (-0.6, 0.0, 0.6)])
     px, py = np.full(12, x), height * np.tile([0.3, 0.4, 0.5, 0.55], 3)
@@ -107,8 +112,9 @@ def _branches(canvas, camera, light, x, z, height, rng, sunlit) -> None:
         length, thick = length * 0.66, thick * 0.52
 
 
-def cast_tree(canvas: Canvas, camera: Camera, light: Light, across: float, z: float, kind: str, rng: np.random.Generator) -> None:
+def cast_tree(stage: Stage, across: float, z: float, kind: str) -> None:
     """Dappled shade where the sun's direction takes the crown to the ground."""
+    canvas, camera, light, rng = stage.canvas, stage.camera, stage.light, stage.rng
     sx, sy, sz = light.sun
     crown = 6.0
     reach = min(crown / max(sy, 0.15), 25.0)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semcom.source.street.camera import NEAR, Camera
-from semcom.source.street.canvas import Canvas
+from semcom.source.street.camera import NEAR
 from semcom.source.street.classes import CAR
-from semcom.source.street.light import Light
+from semcom.source.street.stage import Stage
 
 PAINTS = (
     (0.50, 0.50, 0.49), (0.25, 0.26, 0.27), (0.02, 0.02, 0.022), (0.02, 0.05, 0.20), (0.30, 0.02, 0.02), (0.09, 0.10, 0.11),
@@ -75,10 +74,11 @@ def draw_vehicle(rng: np.random.Generator, across: float, z: float, heading: tup
 class _Body:
     """Turns (along, aside, up) of a vehicle into samples and paints its faces."""
 
-    def __init__(self, canvas: Canvas, camera: Camera, light: Light, vehicle: Vehicle, sunlit: float):
-        self.canvas, self.camera, self.light, self.v, self.sunlit = canvas, camera, light, vehicle, sunlit
+    def __init__(self, stage: Stage, vehicle: Vehicle, sunlit: float):
+        self.canvas, self.camera, self.light = stage.canvas, stage.camera, stage.light
+        self.v, self.sunlit = vehicle, sunlit
         middle = vehicle.z + vehicle.heading[1] * SHAPES[vehicle.kind].length / 2
-        self.shift = camera.bend * max(middle, 0.0) ** 2
+        self.shift = self.camera.bend * max(middle, 0.0) ** 2
 
     def world(self, points) -> np.ndarray:
         p = np.asarray(points, np.float64)
@@ -135,8 +135,8 @@ def _inset(face, u0, u1, v0, v1) -> list[tuple[float, float, float]]:
     return [at(u0, v0), at(u1, v0), at(u1, v1), at(u0, v1)]
 
 
-def paint_vehicle(canvas: Canvas, camera: Camera, light: Light, vehicle: Vehicle, sunlit: float) -> None:
-    s, body = SHAPES[vehicle.kind], _Body(canvas, camera, light, vehicle, sunlit)
+def paint_vehicle(stage: Stage, vehicle: Vehicle, sunlit: float) -> None:
+    s, body = SHAPES[vehicle.kind], _Body(stage, vehicle, sunlit)
     w, paint = s.width / 2, vehicle.paint
     tall = s.height > 3
     _wheels(body, s)
@@ -152,7 +152,7 @@ def paint_vehicle(canvas: Canvas, camera: Camera, light: Light, vehicle: Vehicle
             if faces is skirt and i in (2, 3):
                 _arches(body, s, w * (0.985 if i == 3 else -0.985), normal)
             if faces is shoulder and i < 2:
-                _lamps(body, points, normal, tail=i == 0, light=light, moving=vehicle.moving)
+                _lamps(body, points, normal, tail=i == 0)
             if faces is cabin and i < 4:
                 _windows(body, points, normal, i, s, tall)
 
@@ -175,11 +175,12 @@ def _windows(body: _Body, points, normal, i: int, s: Shape, tall: bool) -> None:
             body.face(_inset(points, *pane), GLASS, normal, gloss=0.16, glow=8.0 * body.light.night if tall else 0.0)
 
 
-def _lamps(body: _Body, points, normal, tail: bool, light: Light, moving: bool) -> None:
+def _lamps(body: _Body, points, normal, tail: bool) -> None:
+    night = body.light.night if body.v.moving else 0.0
     if tail:
-        colour, glow = np.array([0.38, 0.02, 0.015]), (2.2 * light.night if moving else 0.0)
+        colour, glow = np.array([0.38, 0.02, 0.015]), 2.2 * night
     else:
-        colour, glow = np.array([0.62, 0.62, 0.60]), (5.0 * light.night if moving else 0.0)
+        colour, glow = np.array([0.62, 0.62, 0.60]), 5.0 * night
     for u in (0.03, 0.81):
         body.face(_inset(points, u, u + 0.16, 0.35, 0.92), colour, normal, glow=glow, gloss=0.1)
     if not tail:
@@ -212,10 +213,11 @@ def _arches(body: _Body, s: Shape, aside: float, normal) -> None:
             body.face(disc, np.array([colour] * 3), normal)
 
 
-def cast_vehicle(canvas: Canvas, camera: Camera, light: Light, vehicle: Vehicle, sunlit: float) -> None:
+def cast_vehicle(stage: Stage, vehicle: Vehicle, sunlit: float) -> None:
     """Dark under the car on any day, and the shadow of its box in the sun."""
+    canvas, camera, light = stage.canvas, stage.camera, stage.light
     s = SHAPES[vehicle.kind]
-    body = _Body(canvas, camera, light, vehicle, sunlit)
+    body = _Body(stage, vehicle, sunlit)
     w = s.width / 2
     foot = body.world([(0, -w, 0), (s.length, -w, 0), (s.length, w, 0), (0, w, 0)])
     sx, sy, sz = light.sun
