@@ -1,8 +1,8 @@
 """The streets of `source: streets`: class frequencies beside CamVid's, images a second, and the contact sheet of docs/.
 
-    python benchmarks/streets.py                                     # frequencies of 300 training scenes, and speed
-    python benchmarks/streets.py --camvid ../shared/data/camvid      # count CamVid itself, not the committed table
-    python benchmarks/streets.py --sheet docs/streets.png            # 24 reported scenes with their label maps
+python benchmarks/streets.py                                     # frequencies of 300 training scenes, and speed
+python benchmarks/streets.py --camvid ../shared/data/camvid      # count CamVid itself, not the committed table
+python benchmarks/streets.py --sheet docs/streets.png            # 24 reported scenes with their label maps
 """
 
 from __future__ import annotations

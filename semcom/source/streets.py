@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import lazy_loader as lazy
 import numpy as np
@@ -22,6 +23,7 @@ from semcom.types import ImageBatch
 torch = lazy.load("torch")
 
 Split = Literal["report", "tuning", "train"]
+SPLITS = get_args(Split)
 #: scenes that settings are tuned on, and training scenes that the prior averages
 TUNING_SCENES, PRIOR_SCENES = 32, 48
 
@@ -131,14 +133,13 @@ class StreetSource:
         return render((self._seed, split, index), self.size)
 
     def _parsed(self, name: str) -> tuple[str, int]:
-        split, _, rest = name.partition("_")
-        seed, _, index = rest.partition("_")
-        if split not in Split.__args__ or seed != str(self._seed) or not index.isdecimal() or name != f"{split}_{seed}_{int(index):05d}":
+        found = re.fullmatch(rf"({'|'.join(SPLITS)})_{self._seed}_(\d{{5,}})", name)
+        if not found:
             raise DataError(
-                f"there is no scene '{name}' among the streets of seed {self._seed}; "
-                f"allowed: SPLIT_{self._seed}_INDEX such as report_{self._seed}_00007, with a split of {', '.join(Split.__args__)}"
+                f"there is no scene '{name}' among the streets of seed {self._seed}; allowed: SPLIT_{self._seed}_INDEX such as "
+                f"report_{self._seed}_00007, with a split of {', '.join(SPLITS)} and an index of five digits or more"
             )
-        return split, int(index)
+        return found[1], int(found[2])
 
     @cached_property
     def _averages(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,10 +13,11 @@ from semcom.rng import generator
 from semcom.source import camvid, streets
 from semcom.source.street import classes as c
 from semcom.source.street import things, vehicles
-from semcom.source.street.layout import Item, draw_scene
+from semcom.source.street.layout import draw_scene
 from semcom.source.street.order import far_to_near
 from semcom.source.street.render import OVER, trace
 from semcom.source.street.road import KERB
+from semcom.source.street.scene import Item
 from semcom.source.streets import Streets
 
 SMALL = (64, 128)
@@ -152,7 +153,13 @@ def test_road_and_pavement_lie_where_the_plan_has_them():
     for z in np.linspace(6, 40, 30):
         if scene.road.in_junction(z, 4.0) or scene.road.grass:
             continue
-        for across, height, expected in ((0, 0, c.ROAD), (0.9, 0, c.ROAD), (1.1, KERB, c.PAVEMENT), (-0.9, 0, c.ROAD), (-1.1, KERB, c.PAVEMENT)):
+        for across, height, expected in (
+            (0, 0, c.ROAD),
+            (0.9, 0, c.ROAD),
+            (1.1, KERB, c.PAVEMENT),
+            (-0.9, 0, c.ROAD),
+            (-1.1, KERB, c.PAVEMENT),
+        ):
             x, y = camera.project(camera.x(across * half, z), height, z) / OVER
             if 0 <= x < size[1] and 0 <= y < size[0]:
                 assert labels[int(y), int(x)] == expected, (z, across)

@@ -65,7 +65,15 @@ def draw_house(rng: np.random.Generator, side: int, z0: float, length: float, ac
         shop=length / max(1, round(length / rng.uniform(4.0, 6.5))),
         seed=int(rng.integers(1 << 20)),
     )
-    return House(side, z0, z0 + length, across, style, rng.random() < 0.6, np.array(ROOFS[int(rng.integers(len(ROOFS)))]) * rng.uniform(0.8, 1.2))
+    return House(
+        side,
+        z0,
+        z0 + length,
+        across,
+        style,
+        rng.random() < 0.6,
+        np.array(ROOFS[int(rng.integers(len(ROOFS)))]) * rng.uniform(0.8, 1.2),
+    )
 
 
 def paint_house(stage: Stage, house: House) -> None:
@@ -79,9 +87,14 @@ def paint_house(stage: Stage, house: House) -> None:
     if house.pitched:
         rise = 3.2
         back0, back1 = a0 + out * 4.5, a1 + out * 4.5
-        roof = canvas.surface(BUILDING, light.on(house.roof, (-out * 0.55, 0.83, 0.0)), camera.wall(a0 + out * 2, z0, a1 + out * 2, z1), ROOF)
+        roof = canvas.surface(
+            BUILDING, light.on(house.roof, (-out * 0.55, 0.83, 0.0)), camera.wall(a0 + out * 2, z0, a1 + out * 2, z1), ROOF
+        )
         over = -out * 0.25
-        canvas.polygon(camera.project([a0 + over, a1 + over, back1, back0], [eaves, eaves, eaves + rise, eaves + rise], [z0, z1, z1, z0]), roof)
+        canvas.polygon(
+            camera.project([a0 + over, a1 + over, back1, back0], [eaves, eaves, eaves + rise, eaves + rise], [z0, z1, z1, z0]),
+            roof,
+        )
         _chimneys(stage, house, rise)
     if house.z0 > NEAR:
         end = _face(stage, house, (a0, z0), (1.0 * out, 0.0), (0.0, -1.0), plain=True)
@@ -117,7 +130,9 @@ def _chimneys(stage: Stage, house: House, rise: float) -> None:
             colour = light.on(house.style.wall * 0.8, normal)
             surface = canvas.surface(BUILDING, colour, camera.facing(z))
             xa, xb, za, zb = corners
-            canvas.polygon(camera.project([xa, xb, xb, xa], [top - 0.8, top - 0.8, top + 1.1, top + 1.1], [za, zb, zb, za]), surface)
+            canvas.polygon(
+                camera.project([xa, xb, xb, xa], [top - 0.8, top - 0.8, top + 1.1, top + 1.1], [za, zb, zb, za]), surface
+            )
 
 
 def paint_hanging_sign(stage: Stage, house: House, z: float) -> None:
@@ -129,6 +144,8 @@ def paint_hanging_sign(stage: Stage, house: House, z: float) -> None:
     near, far = x - house.outwards * 0.15, x - house.outwards * (0.15 + w)
     for inset, tone in ((0.0, 1.0), (0.22, 2.2 if colour.mean() < 0.3 else 0.25)):
         a, b = near + (far - near) * inset, far - (far - near) * inset
-        surface = canvas.surface(SIGN, light.on(np.minimum(0.7, colour * tone), (0, 0, -1)) + 0.25 * light.night * colour, camera.facing(z))
+        surface = canvas.surface(
+            SIGN, light.on(np.minimum(0.7, colour * tone), (0, 0, -1)) + 0.25 * light.night * colour, camera.facing(z)
+        )
         low, high = y + h * inset, y + h * (1 - inset)
         canvas.polygon(camera.project([a, b, b, a], [low, low, high, high], [z] * 4), surface)

@@ -50,7 +50,9 @@ class Canvas:
         left, top = round(x - rx), round(y - ry)
         self._draw.ellipse((left, top, left + max(0, round(2 * rx) - 1), top + max(0, round(2 * ry) - 1)), fill=surface)
 
-    def ellipses(self, centres: np.ndarray, rx: np.ndarray, ry: np.ndarray, label: int, colours: np.ndarray, plane, material: int) -> None:
+    def ellipses(
+        self, centres: np.ndarray, rx: np.ndarray, ry: np.ndarray, label: int, colours: np.ndarray, plane, material: int
+    ) -> None:
         """Filled, [n, 2] and [n] each, one after the other, each a surface with its colour of [n, 3] on one plane."""
         low = np.rint(centres - np.stack([rx, ry], 1))
         high = low + np.maximum(0, np.rint(2 * np.stack([rx, ry], 1)) - 1)

@@ -11,7 +11,9 @@ from semcom.source.street.light import Light, Skyline
 from semcom.source.street.texture import hashed, look_up, noise, plane
 
 HOUSE, SHOP, OFFICE = range(3)
-DOORS = np.array([(0.02, 0.03, 0.09), (0.16, 0.015, 0.015), (0.015, 0.06, 0.03), (0.02, 0.02, 0.02), (0.5, 0.48, 0.44)], np.float32)
+DOORS = np.array(
+    [(0.02, 0.03, 0.09), (0.16, 0.015, 0.015), (0.015, 0.06, 0.03), (0.02, 0.02, 0.02), (0.5, 0.48, 0.44)], np.float32
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,14 @@ class _Lookup:
 
 
 def shade_facades(
-    facades: Sequence[Facade], which: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, f: float, light: Light, skyline: Skyline
+    facades: Sequence[Facade],
+    which: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    f: float,
+    light: Light,
+    skyline: Skyline,
 ) -> np.ndarray:
     """Radiance float32 [3, n] at n points of faces ``which`` [n]; world coordinates in metres."""
 
@@ -149,8 +158,12 @@ def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None
     fascia = of("fascia", i) * (0.6 + 0.8 * own)
     fascia = np.where(own < 0.5, fascia, fascia[::-1])
     board = shop & (v > top - 1.05) & (v < top - 0.3) & (aside < width * 0.5 - 0.1)
-    letters = board & (np.abs(v - top + 0.67) < 0.19) & (aside < width * 0.3) & (hashed(np.floor(u / 0.17), seed) < 0.72) & (
-        hashed(np.floor(u / 0.085), np.floor(v / 0.1), seed) < 0.7
+    letters = (
+        board
+        & (np.abs(v - top + 0.67) < 0.19)
+        & (aside < width * 0.3)
+        & (hashed(np.floor(u / 0.17), seed) < 0.72)
+        & (hashed(np.floor(u / 0.085), np.floor(v / 0.1), seed) < 0.7)
     )
     pier = (aside > width * 0.5 - 0.28) & (v < top - 0.3)
     glass = ~pier & (v > np.where(shop, 0.55, 0.25)) & (v < top - 1.05)

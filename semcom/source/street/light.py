@@ -46,7 +46,9 @@ class Light:
 
 def draw_light(rng: np.random.Generator) -> Light:
     shares = np.cumsum([w[1] for w in WEATHERS])
-    _, _, elevation, strength, warmth, clouds, haze, wet, night = WEATHERS[int(np.searchsorted(shares, rng.random() * shares[-1]))]
+    _, _, elevation, strength, warmth, clouds, haze, wet, night = WEATHERS[
+        int(np.searchsorted(shares, rng.random() * shares[-1]))
+    ]
     e, azimuth = math.radians(rng.uniform(*elevation)), math.radians(rng.uniform(-180, 180))
     sun = (math.cos(e) * math.sin(azimuth), math.sin(e), math.cos(e) * math.cos(azimuth))
     warm, cover = rng.uniform(*warmth), rng.uniform(*clouds)
@@ -58,7 +60,18 @@ def draw_light(rng: np.random.Generator) -> Light:
     sky_colour = (0.55 * zenith + 0.45 * horizon) * rng.uniform(0.75, 1.0) + np.array([0.03, 0.03, 0.04]) * night
     # the sky in view, towards the sun or thinly veiled, outshines what reaches a street between houses
     glare = rng.uniform(1.3, 2.2)
-    return Light(sun, sun_colour, sky_colour, zenith * glare, horizon * glare, cover, rng.uniform(*haze), rng.uniform(*wet), night, rng.uniform(0, 250))
+    return Light(
+        sun,
+        sun_colour,
+        sky_colour,
+        zenith * glare,
+        horizon * glare,
+        cover,
+        rng.uniform(*haze),
+        rng.uniform(*wet),
+        night,
+        rng.uniform(0, 250),
+    )
 
 
 class Skyline:

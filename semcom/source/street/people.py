@@ -33,17 +33,38 @@ def paint_pedestrian(p: Painter) -> None:
     for side, paint in ((-1, dark), (1, mid)):
         foot = side * stride
         p.polygon([(side * w * 0.85, hip), (side * 0.02, hip), (foot - 0.05, 0.06), (foot + 0.07, 0.06)], paint)
-        p.polygon([(foot - 0.07, 0.0), (foot + 0.1, 0.0), (foot + 0.08, 0.09), (foot - 0.05, 0.09)], p.paint(PEDESTRIAN, np.array([0.02] * 3)))
+        p.polygon(
+            [(foot - 0.07, 0.0), (foot + 0.1, 0.0), (foot + 0.08, 0.09), (foot - 0.05, 0.09)],
+            p.paint(PEDESTRIAN, np.array([0.02] * 3)),
+        )
     hem = h * (0.32 if long_coat else 0.46)
     body, shade = p.paint(PEDESTRIAN, coat), p.paint(PEDESTRIAN, coat * 0.68)
-    p.polygon([(-w, hem), (w, hem), (w * 1.1, shoulder - 0.05), (w * 0.5, shoulder + 0.03), (-w * 0.5, shoulder + 0.03), (-w * 1.1, shoulder - 0.05)], body)
+    p.polygon(
+        [
+            (-w, hem),
+            (w, hem),
+            (w * 1.1, shoulder - 0.05),
+            (w * 0.5, shoulder + 0.03),
+            (-w * 0.5, shoulder + 0.03),
+            (-w * 1.1, shoulder - 0.05),
+        ],
+        body,
+    )
     p.polygon([(w * 0.2, hem), (w, hem), (w * 1.1, shoulder - 0.05), (w * 0.5, shoulder)], shade)
     swing = rng.uniform(-0.12, 0.12)
     hand = p.paint(PEDESTRIAN, skin)
     for side, paint in ((-1, body), (1, shade)):
         out = side * w * 1.15
         end = out + side * 0.05 + swing * side
-        p.polygon([(out - side * 0.05, shoulder - 0.02), (out + side * 0.06, shoulder - 0.06), (end + side * 0.03, hip - 0.02), (end - side * 0.06, hip - 0.02)], paint)
+        p.polygon(
+            [
+                (out - side * 0.05, shoulder - 0.02),
+                (out + side * 0.06, shoulder - 0.06),
+                (end + side * 0.03, hip - 0.02),
+                (end - side * 0.06, hip - 0.02),
+            ],
+            paint,
+        )
         p.disc(end, hip - 0.04, 0.045, hand)
     if bag:
         p.box(w * 0.9, hip - 0.25, w * 0.9 + 0.22, hip + 0.08, p.paint(PEDESTRIAN, _one(COATS, rng)))
@@ -74,7 +95,13 @@ def paint_cyclist(p: Painter, across: bool) -> None:
 
         for x in (-0.52, 0.54):
             p.ring(s * x, 0.34, 0.34, 0.05, tyre)
-        for line in ([(-0.52, 0.34), (0, 0.3)], [(-0.2, 0.85), (0.4, 0.85)], [(0, 0.3), (0.4, 0.85)], [(0, 0.3), (-0.2, 0.9)], [(0.54, 0.34), (0.38, 1.02)]):
+        for line in (
+            [(-0.52, 0.34), (0, 0.3)],
+            [(-0.2, 0.85), (0.4, 0.85)],
+            [(0, 0.3), (0.4, 0.85)],
+            [(0, 0.3), (-0.2, 0.9)],
+            [(0.54, 0.34), (0.38, 1.02)],
+        ):
             p.stroke(at(line), 0.05, metal)
         p.stroke(at([(-0.2, 0.98), (0.2, 0.72), (0.05, 0.2)]), 0.13, calf)
         p.stroke(at([(-0.2, 0.98), (0.28, 0.85), (0.1, 0.35)]), 0.14, leg)

@@ -9,9 +9,10 @@ from semcom.source.street.camera import Camera
 from semcom.source.street.canvas import BARKED, FACADE, LEAVES, ROOF, WALL, Canvas, Table
 from semcom.source.street.classes import SKY
 from semcom.source.street.facade import Facade, shade_facades
-from semcom.source.street.layout import Scene, draw_scene
+from semcom.source.street.layout import draw_scene
 from semcom.source.street.light import Light
 from semcom.source.street.road import shade_ground
+from semcom.source.street.scene import Scene
 from semcom.source.street.sensor import develop
 from semcom.source.street.sky import shade_sky
 from semcom.source.street.stage import Stage
@@ -69,7 +70,9 @@ def trace(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> tupl
     return picture, classes[centre::OVER, centre::OVER].copy()
 
 
-def _shade(surfaces: np.ndarray, seen: np.ndarray, table: Table, facades: list[Facade], camera: Camera, scene: Scene) -> np.ndarray:
+def _shade(
+    surfaces: np.ndarray, seen: np.ndarray, table: Table, facades: list[Facade], camera: Camera, scene: Scene
+) -> np.ndarray:
     """Radiance float32 [3, n] of the samples ``seen``, each from the plane of its surface."""
     width, light = surfaces.shape[1], scene.light
     ids = surfaces.reshape(-1)[seen].astype(np.intp)
@@ -89,7 +92,11 @@ def _shade(surfaces: np.ndarray, seen: np.ndarray, table: Table, facades: list[F
     colour[:, i] *= 1 + 0.45 * look_up(noise(), x[i] * 6, y[i], 16.0)
     i = np.flatnonzero(material == ROOF)
     course = (y[i] / np.float32(0.22)) % 1.0
-    colour[:, i] *= 0.9 + np.float32(0.2) * (course > 0.3) * np.clip(camera.f * 0.06 / z[i], 0, 1) + 0.2 * look_up(noise(), x[i] + z[i], y[i], 12.0)
+    colour[:, i] *= (
+        0.9
+        + np.float32(0.2) * (course > 0.3) * np.clip(camera.f * 0.06 / z[i], 0, 1)
+        + 0.2 * look_up(noise(), x[i] + z[i], y[i], 12.0)
+    )
     i = np.flatnonzero(material == WALL)
     colour[:, i] *= _wall(x[i] + z[i], y[i], z[i], camera.f) * _wall_light(light, scene, x[i], y[i], z[i])
     return _haze(colour, z, light)

@@ -22,7 +22,10 @@ def paint_lamp(p: Painter, side: int) -> None:
     p.pole(0, 1.0, height, 0.11, post)
     p.stroke([(0, height), (reach * 0.5, height + 0.35), (reach, height + 0.4)], 0.06, post)
     head = p.paint(POLE, np.array([0.5, 0.48, 0.42]), glow=6.0 * p.light.night)
-    p.polygon([(reach * 0.8, height + 0.33), (reach * 1.3, height + 0.36), (reach * 1.25, height + 0.5), (reach * 0.85, height + 0.5)], head)
+    p.polygon(
+        [(reach * 0.8, height + 0.33), (reach * 1.3, height + 0.36), (reach * 1.25, height + 0.5), (reach * 0.85, height + 0.5)],
+        head,
+    )
 
 
 def paint_signal(p: Painter, side: int) -> None:
@@ -34,7 +37,9 @@ def paint_signal(p: Painter, side: int) -> None:
     lit = int(p.rng.integers(3))
     for i, colour in enumerate(((1.0, 0.05, 0.03), (1.0, 0.5, 0.02), (0.03, 0.9, 0.4))):
         lamp = np.array(colour)
-        p.disc(0, height - 0.12 - 0.33 * i, 0.12, p.paint(SIGN, lamp * (0.6 if i == lit else 0.05), glow=1.2 if i == lit else 0.0))
+        p.disc(
+            0, height - 0.12 - 0.33 * i, 0.12, p.paint(SIGN, lamp * (0.6 if i == lit else 0.05), glow=1.2 if i == lit else 0.0)
+        )
 
 
 def paint_sign(p: Painter) -> None:
@@ -46,13 +51,23 @@ def paint_sign(p: Painter) -> None:
         outer, inner = (red, white) if p.rng.random() < 0.7 else (blue, blue * 1.4)
         p.disc(0, height, r, p.paint(SIGN, outer))
         p.disc(0, height, r * 0.7, p.paint(SIGN, inner))
-        p.box(-r * 0.4, height - r * 0.12, r * 0.4, height + r * 0.12, p.paint(SIGN, np.array([0.03] * 3) if outer is red else white))
+        p.box(
+            -r * 0.4,
+            height - r * 0.12,
+            r * 0.4,
+            height + r * 0.12,
+            p.paint(SIGN, np.array([0.03] * 3) if outer is red else white),
+        )
     elif shape == "triangle":
         for size, colour in ((1.2, red), (0.75, white)):
             s = r * size
             p.polygon([(-s, height - s * 0.6), (s, height - s * 0.6), (0, height + s * 1.05)], p.paint(SIGN, colour))
     else:
-        w, h = (p.rng.uniform(0.3, 0.5), p.rng.uniform(0.35, 0.7)) if shape == "plate" else (p.rng.uniform(0.5, 0.85), p.rng.uniform(0.22, 0.36))
+        w, h = (
+            (p.rng.uniform(0.3, 0.5), p.rng.uniform(0.35, 0.7))
+            if shape == "plate"
+            else (p.rng.uniform(0.5, 0.85), p.rng.uniform(0.22, 0.36))
+        )
         colour = [white, blue, np.array([0.02, 0.16, 0.06]), np.array([0.55, 0.42, 0.03])][int(p.rng.integers(4))]
         p.box(-w, height - h, w, height + h, p.paint(SIGN, colour))
         ink = p.paint(SIGN, np.array([0.04] * 3) if colour.mean() > 0.3 else white)
@@ -136,7 +151,10 @@ def paint_railings(stage: Stage, across: float, z0: float, z1: float, sunlit: fl
     bar = canvas.surface(FENCE, light.on(tone, normal, sunlit), plane)
     spacing = 0.14
     z = np.arange(b, a, -spacing)
-    tops, feet = camera.project(camera.x(across, z), np.full(len(z), height), z), camera.project(camera.x(across, z), np.full(len(z), plinth), z)
+    tops, feet = (
+        camera.project(camera.x(across, z), np.full(len(z), height), z),
+        camera.project(camera.x(across, z), np.full(len(z), plinth), z),
+    )
     # bars nearer to each other than a sample would fill the panel: leave out what a sample cannot tell apart
     last = -math.inf
     for (px, top), (_, foot), zz in zip(tops.tolist(), feet.tolist(), z.tolist(), strict=True):
@@ -154,7 +172,12 @@ def paint_wall(stage: Stage, across: float, z0: float, z1: float, height: float,
     canvas, camera, light, rng = stage.canvas, stage.camera, stage.light, stage.rng
     a, b = max(z0, NEAR), z1
     x0, x1 = camera.x(across, a), camera.x(across, b)
-    albedo = [np.array([0.24, 0.11, 0.07]), np.array([0.30, 0.25, 0.17]), np.array([0.20, 0.13, 0.07]), np.array([0.33, 0.32, 0.30])][int(rng.integers(4))]
+    albedo = [
+        np.array([0.24, 0.11, 0.07]),
+        np.array([0.30, 0.25, 0.17]),
+        np.array([0.20, 0.13, 0.07]),
+        np.array([0.33, 0.32, 0.30]),
+    ][int(rng.integers(4))]
     surface = canvas.surface(label, albedo * rng.uniform(0.7, 1.2), camera.wall(x0, a, x1, b), WALL)
     canvas.polygon(camera.project([x0, x1, x1, x0], [0, 0, height, height], [a, b, b, a]), surface)
     coping = canvas.surface(label, light.on(albedo * 1.2, (0, 1, 0)), camera.wall(x0, a, x1, b))
@@ -177,5 +200,3 @@ def paint_barrier(p: Painter) -> None:
             p.box(x, y, x + w / 3, y + 0.22, red if i % 2 else white)
     for x in (-w * 0.9, w * 0.9):
         p.pole(x, 0, 1.0, 0.06, red)
-
-

@@ -12,7 +12,14 @@ from semcom.source.street.classes import TREE
 from semcom.source.street.stage import Stage
 
 BARK = np.array([0.085, 0.065, 0.05])
-GREENS = ((0.075, 0.12, 0.03), (0.05, 0.085, 0.025), (0.11, 0.14, 0.035), (0.04, 0.07, 0.035), (0.19, 0.12, 0.03), (0.17, 0.07, 0.025))
+GREENS = (
+    (0.075, 0.12, 0.03),
+    (0.05, 0.085, 0.025),
+    (0.11, 0.14, 0.035),
+    (0.04, 0.07, 0.035),
+    (0.19, 0.12, 0.03),
+    (0.17, 0.07, 0.025),
+)
 
 
 def paint_tree(stage: Stage, across: float, z: float, kind: str, sunlit: float) -> None:
@@ -91,7 +98,9 @@ def _trunk(stage: Stage, x, z, height, sunlit) -> None:
     r = 0.013 * height + rng.uniform(0.03, 0.1)
     lean = rng.uniform(-0.3, 0.3)
     surface = canvas.surface(TREE, light.on(BARK, (-0.6, 0.3, -0.7), sunlit, 0.8), camera.facing(z), BARKED)
-    points = camera.project([x - r * 1.3, x + r * 1.3, x + lean + r * 0.6, x + lean - r * 0.6], [0, 0, height * 0.55, height * 0.55], [z] * 4)
+    points = camera.project(
+        [x - r * 1.3, x + r * 1.3, x + lean + r * 0.6, x + lean - r * 0.6], [0, 0, height * 0.55, height * 0.55], [z] * 4
+    )
     canvas.polygon(points, surface)
 
 

@@ -62,7 +62,9 @@ class Vehicle:
         return self.z + max(0.0, self.heading[1] * shape.length) + abs(self.heading[0]) * shape.width * 0.5
 
 
-def draw_vehicle(rng: np.random.Generator, across: float, z: float, heading: tuple[float, float], moving: bool, large: bool = True) -> Vehicle:
+def draw_vehicle(
+    rng: np.random.Generator, across: float, z: float, heading: tuple[float, float], moving: bool, large: bool = True
+) -> Vehicle:
     shares = np.array(SHARES) * ([1] * 5 + [int(large)] * 2)
     kind = KINDS[int(rng.choice(len(KINDS), p=shares / shares.sum()))]
     paint = np.array(PAINTS[int(rng.integers(len(PAINTS)))]) * rng.uniform(0.75, 1.2)
@@ -108,7 +110,9 @@ class _Body:
         n = self.normal(*normal)
         radiance = self.light.on(albedo, n, self.sunlit, 0.85) + glow * np.asarray(albedo)
         mirror = self.light.horizon * 0.45 + self.light.zenith * 0.35 * max(0.0, n[1])
-        surface = self.canvas.surface(CAR, radiance + gloss * (0.3 + 0.7 * max(0.0, n[1])) * mirror, c.facing(sum(z for _, _, z in corners) / len(corners)))
+        surface = self.canvas.surface(
+            CAR, radiance + gloss * (0.3 + 0.7 * max(0.0, n[1])) * mirror, c.facing(sum(z for _, _, z in corners) / len(corners))
+        )
         self.canvas.polygon([(c.cx + way * (x - c.across) / z, c.cy - c.f * (y - c.height) / z) for x, y, z in corners], surface)
 
 
@@ -148,7 +152,9 @@ def paint_vehicle(stage: Stage, vehicle: Vehicle, sunlit: float) -> None:
             if not body.seen(points, normal):
                 continue
             bumper = faces is skirt and i < 2
-            body.face(points, paint * (0.35 if bumper and paint.mean() > 0.03 else 0.8 if faces is skirt else 1.0), normal, gloss=gloss)
+            body.face(
+                points, paint * (0.35 if bumper and paint.mean() > 0.03 else 0.8 if faces is skirt else 1.0), normal, gloss=gloss
+            )
             if faces is skirt and i in (2, 3):
                 _arches(body, s, w * (0.985 if i == 3 else -0.985), normal)
             if faces is shoulder and i < 2:
@@ -195,7 +201,10 @@ def _wheels(body: _Body, s: Shape) -> None:
     w = s.width / 2
     for a in (0.0, s.length):
         normal = (-1.0 if a == 0 else 1.0, 0, 0)
-        under = [(a + 0.2 * (1 if a == 0 else -1), x, y) for x, y in ((-w * 0.85, 0.08), (w * 0.85, 0.08), (w * 0.85, 0.4), (-w * 0.85, 0.4))]
+        under = [
+            (a + 0.2 * (1 if a == 0 else -1), x, y)
+            for x, y in ((-w * 0.85, 0.08), (w * 0.85, 0.08), (w * 0.85, 0.4), (-w * 0.85, 0.4))
+        ]
         if body.seen(under, normal):
             body.face(under, np.array([0.008] * 3), normal)
             for x in (-w * 0.93, w * 0.71):
@@ -229,7 +238,9 @@ def cast_vehicle(stage: Stage, vehicle: Vehicle, sunlit: float) -> None:
         hull[:, 1] = np.maximum(hull[:, 1], NEAR)
         canvas.cast(camera.project(hull[:, 0], np.zeros(len(hull)), hull[:, 1]), 0.72)
     for grow, dark in ((0.35, 0.45), (0.12, 0.85)):
-        g = body.world([(-grow, -w - grow, 0), (s.length + grow, -w - grow, 0), (s.length + grow, w + grow, 0), (-grow, w + grow, 0)])
+        g = body.world(
+            [(-grow, -w - grow, 0), (s.length + grow, -w - grow, 0), (s.length + grow, w + grow, 0), (-grow, w + grow, 0)]
+        )
         g[:, 2] = np.maximum(g[:, 2], NEAR)
         canvas.cast(camera.project(g[:, 0], g[:, 1], g[:, 2]), max(dark, 0.72 if strength > 0.1 and grow > 0.3 else dark))
 
@@ -241,7 +252,9 @@ def _hull(points: np.ndarray) -> np.ndarray:
     def half(sequence):
         chain: list[tuple[float, float]] = []
         for p in sequence:
-            while len(chain) > 1 and (chain[-1][0] - chain[-2][0]) * (p[1] - chain[-2][1]) <= (chain[-1][1] - chain[-2][1]) * (p[0] - chain[-2][0]):
+            while len(chain) > 1 and (chain[-1][0] - chain[-2][0]) * (p[1] - chain[-2][1]) <= (chain[-1][1] - chain[-2][1]) * (
+                p[0] - chain[-2][0]
+            ):
                 chain.pop()
             chain.append(p)
         return chain[:-1]
