@@ -133,7 +133,7 @@ class StreetSource:
         return render((self._seed, split, index), self.size)
 
     def _parsed(self, name: str) -> tuple[str, int]:
-        found = re.fullmatch(rf"({'|'.join(SPLITS)})_{self._seed}_(\d{{5,}})", name)
+        found = re.fullmatch(rf"({'|'.join(SPLITS)})_{self._seed}_(\d{{5}}|[1-9]\d{{5,}})", name)
         if not found:
             raise DataError(
                 f"there is no scene '{name}' among the streets of seed {self._seed}; allowed: SPLIT_{self._seed}_INDEX such as "

@@ -48,7 +48,7 @@ def car(scene, z: float, paint, across: float | None = None) -> Item:
     vehicle = vehicles.Vehicle("estate", across, z, (0.0, 1.0), np.array(paint), False)
     shape = vehicles.SHAPES["estate"]
     box = (across - shape.width / 2, across + shape.width / 2, z, z + shape.length)
-    return Item(box, lambda s: vehicles.paint_vehicle(s.canvas, s.camera, s.light, vehicle, 1.0))
+    return Item(box, lambda s: vehicles.paint_vehicle(s, vehicle, 1.0))
 
 
 def grown(mask: np.ndarray) -> np.ndarray:
@@ -203,7 +203,7 @@ def test_order_goes_by_planes_between_boxes():
 def test_thin_things_are_as_thin_as_perspective_makes_them():
     scene = empty_scene(4)
     for z in (8.0, 16.0, 32.0):
-        scene.items = [Item((1.9, 2.1, z, z), lambda s, z=z: things.paint_bollard(s.painter(2.0, z), s.rng))]
+        scene.items = [Item((1.9, 2.1, z, z), lambda s, z=z: things.paint_bollard(s.painter(2.0, z)))]
         size = (256, 512)
         picture, labels = traced(scene, size)
         camera = scene.view.camera(*(n * OVER for n in size))
@@ -233,6 +233,6 @@ def test_the_prior_is_the_average_of_training_scenes(monkeypatch):
 
 def test_a_scene_that_does_not_exist_is_named():
     source = Streets(size=SMALL, seed=2).build()
-    for name in ("report_0_00001", "val_2_00001", "report_2_1", "report_2_x", ""):
+    for name in ("report_0_00001", "val_2_00001", "report_2_1", "report_2_000001", "report_2_x", ""):
         with pytest.raises(DataError, match="allowed: SPLIT_2_INDEX"):
             source.load([name])
