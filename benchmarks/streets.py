@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +53,7 @@ def committed() -> np.ndarray:
 
 def render(split: str, count: int, seed: int = 0):
     """Pictures uint8 [n, H, W, 3], labels [n, H, W], images a second of processor time and of wall time."""
+    torch.set_num_threads(1)  # other threads of torch would wait for each other and count as time of the processor
     source = Streets(split=split, count=count, seed=seed).build()
     ids = [ref.id for ref in source.images()]
     source.load(ids[:1])

@@ -38,13 +38,15 @@ class Streets(Component):
 
     Picture and labels come from one geometry, traced at 3x3 samples a pixel: a pixel's colour is the mean over its
     samples, its label the class at its centre (as label maps of data sets are resized), so thin things are blended in
-    the picture and whole or absent in the labels. A scene does not depend on the size; a taller picture of the same
-    width sees more sky and road.
+    the picture and whole or absent in the labels. Labels are exact where annotators are generous: between railings and
+    bare branches stands the label of what is seen there. A scene does not depend on the size; a taller picture of the
+    same width sees more sky and road.
 
     Every scene is keyed by (seed, split, index): the three splits never share one, an image does not depend on how
     many others there are, and each is its own cluster. Pixels are 8-bit levels. Outlines come from Pillow's integer
-    rasteriser and shading from single-precision arithmetic, so scenes and labels are the same everywhere; where another
-    build of numpy rounds the last bit of a sine or square root differently, single samples may move by one level.
+    rasteriser and shading from single-precision arithmetic without library functions that machines round differently:
+    scenes were bit-identical with and without a processor's vector instructions. Another version of Pillow or numpy may
+    move single samples.
 
     Tuning images are 32 scenes of the split `tuning`. The prior is the average of 48 scenes of the split `train`.
 

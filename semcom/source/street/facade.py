@@ -48,27 +48,36 @@ class Facade:
     across: float
 
 
-class _Lookup:
-    """Fields of the faces, or of their styles, at points ``which`` [n]: float32 [n], or [k, n] of k components."""
+class Faces:
+    """Columns over faces: each field of theirs or of their styles as float32 [faces], or [k, faces] of k components."""
 
-    def __init__(self, facades: Sequence[Facade], which: np.ndarray):
-        self._facades, self._which, self._known = facades, which.astype(np.intp), {}
+    def __init__(self, facades: Sequence[Facade]):
+        self._facades, self._columns = facades, {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._columns:
+            values = [getattr(face if name in Facade.__dataclass_fields__ else face.style, name) for face in self._facades]
+            self._columns[name] = np.ascontiguousarray(np.array(values, np.float32).T)
+        return self._columns[name]
+
+
+class _Lookup:
+    """Fields at points on faces ``which`` [n]: float32 [n], or [k, n] of k components."""
+
+    def __init__(self, faces: Faces, which: np.ndarray):
+        self._faces, self._which, self._known = faces, which.astype(np.intp), {}
 
     def __call__(self, name: str, some: np.ndarray | None = None) -> np.ndarray:
         """At all points, kept for the next time, or at the points ``some``."""
         if some is not None:
-            return np.take(self._table(name), self._which[some], axis=-1)
+            return np.take(self._faces[name], self._which[some], axis=-1)
         if name not in self._known:
-            self._known[name] = np.take(self._table(name), self._which, axis=-1)
+            self._known[name] = np.take(self._faces[name], self._which, axis=-1)
         return self._known[name]
-
-    def _table(self, name: str) -> np.ndarray:
-        values = [getattr(face if name in Facade.__dataclass_fields__ else face.style, name) for face in self._facades]
-        return np.ascontiguousarray(np.array(values, np.float32).T)
 
 
 def shade_facades(
-    facades: Sequence[Facade],
+    faces: Faces,
     which: np.ndarray,
     x: np.ndarray,
     y: np.ndarray,
@@ -79,7 +88,7 @@ def shade_facades(
 ) -> np.ndarray:
     """Radiance float32 [3, n] at n points of faces ``which`` [n]; world coordinates in metres."""
 
-    of = _Lookup(facades, which)
+    of = _Lookup(faces, which)
     (start_x, start_z), (along_x, along_z) = of("start"), of("along")
     u = (x - start_x) * along_x + (z - start_z) * along_z
     eaves, seed = of("eaves"), of("seed").astype(np.int32)

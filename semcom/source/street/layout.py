@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from semcom.source.street.light import Skyline, draw_light
-from semcom.source.street.pavement import furnish, people_pavement
+from semcom.source.street.pavement import draw_furniture, draw_walkers
 from semcom.source.street.road import draw_road
 from semcom.source.street.rows import close_road, line_road
 from semcom.source.street.scene import Scene, View
@@ -38,8 +38,8 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     green, shops = rng.beta(0.8, 1.6), rng.beta(0.9, 0.8)
     for side in (0, 1):
         line_road(scene, rng, side, green, shops, leafless)
-        furnish(scene, rng, side)
-        people_pavement(scene, rng, side)
+        draw_furniture(scene, rng, side)
+        draw_walkers(scene, rng, side)
     close_road(scene, rng, green, leafless)
     draw_traffic(scene, rng, parked)
     draw_cyclists(scene, rng)

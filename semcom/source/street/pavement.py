@@ -10,7 +10,7 @@ from semcom.source.street.shadows import cast_post
 from semcom.source.street.stage import Stage
 
 
-def furnish(scene: Scene, rng: np.random.Generator, side: int) -> None:
+def draw_furniture(scene: Scene, rng: np.random.Generator, side: int) -> None:
     """Posts at the kerb, other things further in."""
     road, out = scene.road, 2 * side - 1
     kerb, wide = out * (road.half_width + 0.45), road.pavements[side]
@@ -64,7 +64,7 @@ def furnish(scene: Scene, rng: np.random.Generator, side: int) -> None:
             put(aside, z, half, lambda s, f=paint, z=z, a=aside: f(s.painter(a, z)), height)
 
 
-def people_pavement(scene: Scene, rng: np.random.Generator, side: int) -> None:
+def draw_walkers(scene: Scene, rng: np.random.Generator, side: int) -> None:
     road, out = scene.road, 2 * side - 1
     for _ in range(int(rng.poisson(3.5))):
         z = rng.uniform(6.5, 15) if rng.random() < 0.3 else rng.uniform(12, 55)

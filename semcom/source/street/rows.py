@@ -29,7 +29,7 @@ def line_road(scene: Scene, rng: np.random.Generator, side: int, green: float, s
         if length < 1.0:
             z = limit + 0.1
             continue
-        if rng.random() < 0.40 * green + 0.08:
+        if rng.random() < 0.42 * green + 0.13:
             _garden(scene, rng, side, z, z + length, leafless)
         else:
             set_back = front + out * (rng.choice([0.0, 0.0, 0.3, 1.2]))
