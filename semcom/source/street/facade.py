@@ -187,7 +187,8 @@ def _ground_floor(albedo, emitted, gloss, u, v, sample, of, seed, light) -> None
         emitted[:, i] += np.float32(0.5 * light.night) * board * fascia
     g = np.flatnonzero(glass)
     goods = hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g])
-    _glass(albedo, emitted, gloss, i[g], goods, v[g] / 4, light, share=0.5)
+    pane = 0.23 + 0.5 * hashed(np.floor(u[g] / 1.35), seed[g])  # a pane mirrors the sky as one; blinds are for dwellings
+    _glass(albedo, emitted, gloss, i[g], pane, v[g] / 4, light, share=0.5)
     tint = np.stack([hashed(np.floor(u[g] / 0.4), np.floor(v[g] / 0.45), seed[g], np.array(c)) for c in range(3)])
     albedo[:, i[g]] = 0.02 + 0.08 * tint * ((goods < 0.55) & (v[g] < 1.9))
     lamps = np.float32(0.03 + 0.5 * light.night) * (0.05 + 0.3 * goods * (own[g] < 0.8))
