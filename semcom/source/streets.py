@@ -46,7 +46,7 @@ class Streets(Component):
     many others there are, and each is its own cluster. Pixels are 8-bit levels. Outlines come from Pillow's integer
     rasteriser and shading from single-precision arithmetic. Over 24 scenes they were bit-identical with and without a
     processor's vector instructions; between Pillow 11.3 with numpy 2.2.6 and Pillow 13.0 with numpy 2.4.6 the labels were
-    identical and 6 of 2.4 million values moved, by one level.
+    identical and 5 of 2.4 million values moved, by one level.
 
     Tuning images are 32 scenes of the split `tuning`. The prior is the average of 48 scenes of the split `train`.
 
