@@ -13,6 +13,7 @@ from semcom.errors import ScenarioError, allowed
 TABLE: dict[str, dict[str, str]] = {
     "source": {
         "photos": "semcom.source.photos:Photos",
+        "streets": "semcom.source.streets:Streets",
         "folder": "semcom.source.folder:Folder",
         "camvid": "semcom.source.camvid:CamVid",
         "labelmefacade": "semcom.source.labelmefacade:LabelMeFacade",

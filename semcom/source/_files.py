@@ -29,8 +29,11 @@ CACHE_BYTES = 256 * 2**20
 Size = tuple[PositiveInt, PositiveInt]
 
 
-def size_field(height: int, width: int) -> Any:
-    return Field((height, width), description="(H, W) of every image, pixels: largest centred crop of this shape, then resized")
+CROPPED = "(H, W) of every image, pixels: largest centred crop of this shape, then resized"
+
+
+def size_field(height: int, width: int, description: str = CROPPED) -> Any:
+    return Field((height, width), description=description)
 
 
 class FilesDescription(Component):
@@ -138,7 +141,7 @@ class FileSource:
         pixels = np.stack([image.pixels for image in images]) if images else np.zeros((0, *self.size, 3), np.uint8)
         labels = np.stack([image.labels for image in images]) if images and self.classes else None
         return ImageBatch(
-            _to_float(pixels),
+            to_float(pixels),
             tuple(ids),
             None if labels is None else torch.from_numpy(labels).to(torch.int64),
         )
@@ -220,7 +223,7 @@ class FileSource:
             if counts is not None:
                 counts += image.labels[None] == np.arange(len(self.classes), dtype=np.uint8)[:, None, None]
         pixels = torch.from_numpy(total / (255.0 * len(self._training))).to(torch.float32).permute(2, 0, 1).contiguous()
-        return pixels, None if counts is None else torch.from_numpy(_most_frequent(counts, self._classes.void))
+        return pixels, None if counts is None else torch.from_numpy(most_frequent(counts, self._classes.void))
 
 
 def with_labels(entries: Iterable[Entry]) -> list[Entry]:
@@ -241,12 +244,12 @@ def unreported(training: Sequence[Entry], reported: Sequence[Entry]) -> list[Ent
     return [entry for entry in training if entry.id not in names]
 
 
-def _to_float(pixels: np.ndarray) -> torch.Tensor:
+def to_float(pixels: np.ndarray) -> torch.Tensor:
     """float32 [B, 3, H, W] in [0, 1] from uint8 [B, H, W, 3]"""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32).div(255.0).contiguous()
 
 
-def _most_frequent(counts: np.ndarray, void: int) -> np.ndarray:
+def most_frequent(counts: np.ndarray, void: int) -> np.ndarray:
     """int64 [H, W] from counts [classes, H, W]; a pixel that is always void takes the most frequent class of all."""
     counts = counts.copy()
     counts[void] = 0
