@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,9 @@ def newest(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     paths = found(folder)
     if not paths:
         return None
-    try:
-        state = torch.load(paths[-1], map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-        raise StoreError(f"'{paths[-1]}' cannot be read ({type(error).__name__}); delete it to go on from the one before") from error
+    if not zipfile.is_zipfile(paths[-1]):
+        raise StoreError(f"'{paths[-1]}' is damaged; delete it to go on from the one before")
+    state = torch.load(paths[-1], map_location="cpu", weights_only=True)
     if (other := difference(state["identity"], identity)) is not None:
         raise StoreError(
             f"'{folder.parent}' holds a training of another recipe ({other}); choose another folder with --out, or delete this one"

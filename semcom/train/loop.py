@@ -219,7 +219,7 @@ class Training:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.is_file()
         with path.open("a", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file)
+            lines = csv.writer(file, lineterminator="\n")
             lines.writerows([("step", "term", "value")] if new else [])
             lines.writerows((progress.step, name, f"{value:.6g}") for name, value in progress.losses.items())
 

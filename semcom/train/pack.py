@@ -18,7 +18,7 @@ import numpy as np
 
 from semcom.errors import DataError
 
-FORMAT = "semcom pack 1"
+FORMAT, HEADER = "semcom pack 1", "pack"
 #: Pillow's options: colour is not subsampled, because labels follow thin coloured things
 CODECS = {"jpeg": {"format": "JPEG", "subsampling": 0, "optimize": True}, "webp": {"format": "WEBP", "method": 4}}
 
@@ -53,9 +53,10 @@ def write(
         maps.append(b"" if item.labels is None else _encode(item.labels, {"format": "PNG", "optimize": True}))
     if not names:
         raise DataError(f"'{path}' would hold no picture; name at least one")
-    header = {"names": names, "clusters": clusters, "classes": list(classes), "provenance": list(provenance)}
+    header = {"format": FORMAT, "names": names, "clusters": clusters, "classes": list(classes), "provenance": list(provenance)}
     arrays = {f"{what}_{part}": array for what, parts in (("pictures", pictures), ("labels", maps)) for part, array in _joined(parts)}
-    metadata = {"format": FORMAT, "header": json.dumps(header, ensure_ascii=False)}
+    # one key: safetensors writes several in an order that changes from run to run
+    metadata = {HEADER: json.dumps(header, ensure_ascii=False)}
     atomically(Path(path), lambda temporary: save_file(arrays, temporary, metadata=metadata))
     return len(names)
 
@@ -87,10 +88,10 @@ class Pack:
             arrays = load_file(path)
         except (OSError, SafetensorError) as error:
             raise DataError(f"'{path}' cannot be read as a pack ({error}); make it again with semcom pack") from error
-        if metadata.get("format") != FORMAT:
-            given = metadata.get("format", "no format")
+        header = json.loads(metadata.get(HEADER, "{}"))
+        if header.get("format") != FORMAT:
+            given = header.get("format", "no pack at all")
             raise DataError(f"'{path}' is no pack of this version ({given}; expected {FORMAT}); make it with semcom pack")
-        header = json.loads(metadata["header"])
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         lists = {key: tuple(header[key]) for key in ("names", "clusters", "classes", "provenance")}
