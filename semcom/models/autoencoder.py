@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 #: keeps the RMS of a picture without any content finite
-TINY = 1e-8
+TINY = 1e-12
 #: how fast the statistics of the latents follow in training, a step
 MOMENTUM = 0.01
 
