@@ -104,16 +104,24 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def _follow(self, raw: torch.Tensor) -> None:
         """Let the statistics follow the latents."""
-        self.mean.lerp_(raw.mean(dim=(0, 2, 3)), MOMENTUM)
+        self.mean.lerp_(_over_processes(raw.mean(dim=(0, 2, 3))), MOMENTUM)
         centred = raw - self.mean[None, :, None, None]
         share = centred.square().mean(dim=(2, 3))
         share = share / share.mean(dim=1, keepdim=True).clamp(min=TINY)
-        self.power.lerp_(share.mean(dim=0), MOMENTUM)
+        self.power.lerp_(_over_processes(share.mean(dim=0)), MOMENTUM)
 
 
 def _shrunk(received: torch.Tensor, noise_std: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     gain = power / (power + noise_std.square()).clamp(min=TINY)
     return torch.where(torch.isinf(noise_std), torch.zeros_like(received), received * gain)
+
+
+def _over_processes(value: torch.Tensor) -> torch.Tensor:
+    """The mean over the processes that share a batch."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(value)
+        value = value / torch.distributed.get_world_size()
+    return value
 
 
 def _stages(net: nn.Module) -> tuple[int, ...]:

@@ -104,6 +104,6 @@ def _read(names: tuple[str, ...], what: str, more: list[Path] | tuple[()] = ()) 
         where = f"'{named}', which {FOLDER} names, holds no {names[-1]}" if named else f"{FOLDER} names no folder"
         raise WeightsError(
             f"the loss lpips_squeeze needs {what}, and {where}; put {' or '.join(names)} into a folder, set {FOLDER} to it, "
-            "or set losses.lpips_squeeze to 0"
+            "or set task.losses.lpips_squeeze to 0"
         )
     return torch.load(path, map_location="cpu", weights_only=True)

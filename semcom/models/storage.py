@@ -24,6 +24,7 @@ CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionMo
 
 def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
     """Write a diffusers network into ``folder`` and return the file of its weights."""
+    import torch
     from safetensors.torch import save_file
 
     from semcom.models.eight_bit import quantise
@@ -33,7 +34,8 @@ def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILES[precision]
     if precision == "half":
-        copy.deepcopy(net).cpu().half().save_pretrained(folder, safe_serialization=True)
+        small = copy.deepcopy(net).cpu().half()
+        small.to(memory_format=torch.contiguous_format).save_pretrained(folder, safe_serialization=True)
     else:
         net.save_config(folder)
         state = {name: value.contiguous() for name, value in quantise(net.state_dict()).items()}

@@ -1,6 +1,6 @@
 """`python -m semcom.train RECIPE`: what `semcom train` does, for machines with nothing but the training's libraries.
 
-Several processes: ``accelerate launch --num_processes 2 -m semcom.train recipes/autoencoder.yaml``.
+Several processes on one machine: ``torchrun --nproc_per_node 2 -m semcom.train recipes/autoencoder.yaml``.
 """
 
 from __future__ import annotations

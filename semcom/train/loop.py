@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from semcom.errors import DataError, SemcomError
+from semcom.models import storage
 from semcom.store.writer import write_picture, write_text
 from semcom.train import checkpoint
 from semcom.train.card import write_card
@@ -36,7 +37,7 @@ PRECISION = {"float32": "no", "bf16": "bf16"}
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is. ``losses`` are means over the steps since the last report, of this process's rows."""
+    """How far a training is. ``losses`` are means over the steps since the last report."""
 
     step: int
     steps: int
@@ -79,7 +80,7 @@ class Training:
                 sums.setdefault(name, []).append(loss)
             self._step = done = step + 1
             if done % REPORT_EVERY == 0 or done == steps:
-                losses = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
+                losses = {name: self._mean(values) for name, values in sums.items()}
                 self._diverged(losses, done)
                 now = time.monotonic()
                 speed = (done - last) * how.batch_size / (now - reported)
@@ -89,7 +90,7 @@ class Training:
                 last, reported, sums = done, now, {}
                 yield progress
             self._write(done)
-        if self._accelerator.is_main_process:
+        if self._accelerator.is_main_process and (first < steps or not storage.facts(self.weights)):
             self._ship()
         self._accelerator.wait_for_everyone()
 
@@ -177,6 +178,10 @@ class Training:
         """Only the network whose turn it is gathers gradients."""
         for other, network in self._plain.items():
             network.train(other == name).requires_grad_(other == name)
+
+    def _mean(self, values: list[torch.Tensor]) -> float:
+        """Over steps and processes, which share every batch equally."""
+        return float(self._accelerator.reduce(torch.stack(values).mean(), "mean"))
 
     # what is written
 

@@ -1,5 +1,6 @@
 """Weights: pinned by digest, loaded from folders, files and the hub's cache; every fault is one sentence."""
 
+import copy
 import json
 
 import pytest
@@ -71,7 +72,8 @@ def test_the_commands_list_verify_and_show_the_card(pinned):
 @pytest.mark.parametrize(("precision", "tolerance"), [("half", 2**-11), ("int8", 0.5 / 127)])
 def test_a_network_is_saved_small_and_loads_strictly(tiny, tmp_path, precision, tolerance):
     """Off by at most half a step: of half precision relative to a weight, of 8 bits relative to its channel's largest."""
-    path = storage.save_network(tiny, tmp_path, precision)
+    # as it lies in memory after training on a GPU
+    path = storage.save_network(copy.deepcopy(tiny).to(memory_format=torch.channels_last), tmp_path, precision)
     loaded = storage.load_network(tmp_path)
     for name, value in tiny.state_dict().items():
         largest = value.abs() if precision == "half" else value.abs().flatten(1).amax(1).view(-1, *[1] * (value.ndim - 1)) if value.ndim > 1 else value.abs()

@@ -14,6 +14,7 @@ from semcom.models.pretrained import Pretrained
 from semcom.train import checkpoint, loop
 from semcom.train.loop import Training
 from semcom.train.optimise import averaging, decay_at, rate, seeded
+from semcom.train.recipe import load
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -54,8 +55,10 @@ def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_p
 
 def test_a_finished_training_computes_nothing_again(recipe, tmp_path):
     finish(Training(recipe(), tmp_path))
+    card = tmp_path / "weights" / "CARD.md"
+    card.write_text("with scores")
     again = Training(recipe(), tmp_path)
-    assert list(again) == [] and again.resumed_from == 8
+    assert list(again) == [] and again.resumed_from == 8 and card.read_text() == "with scores"
 
 
 def test_another_recipe_does_not_go_on_in_the_same_folder(recipe, tmp_path):
@@ -152,6 +155,32 @@ def test_every_recipe_runs_at_toy_size_and_leaves_weights_that_load(path, tmp_pa
     assert 'Pinned("diffusion_pytorch_model.safetensors"' in printed.out
     card = (tmp_path / "weights" / "CARD.md").read_text()
     assert Pretrained(str(tmp_path / "weights")).digest() in card and "made up" in card and "semcom train" in card and "--smoke" in card
+
+
+def test_the_autoencoder_that_ships_fits_its_six_mebibytes():
+    from semcom.train.tasks.autoencoder import network
+
+    task = load(ROOT / "recipes" / "autoencoder.yaml").task
+    net = network(task)
+    assert task.latent_channels == 16 and net.config.latent_channels == 16
+    # two bytes a weight, and the header of the file
+    assert 2 * sum(value.numel() for value in net.state_dict().values()) + 50_000 < 6 * 2**20
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_weights_that_one_does(recipe, tmp_path):
+    """The same batches and draws, shared: the order of the sums is all that differs."""
+    wanted = recipe(task__losses=ADVERSARIAL)
+    (tmp_path / "r.yaml").write_text(wanted.text())
+    finish(Training(wanted, tmp_path / "one"))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    words = ["-m", "semcom.train", str(tmp_path / "r.yaml"), "--out", str(tmp_path / "two"), "--set", "execution.threads=1"]
+    subprocess.run([*launch, *words], check=True, cwd=ROOT, capture_output=True)
+    one, two = (torch.load(tmp_path / name / "checkpoints" / "step-00000008.pt", weights_only=True)["networks"] for name in ("one", "two"))
+    for name in one:
+        for place, value in one[name].items():
+            # rounding matters most where a gradient is close to nothing: Adam's step there is of the order of the learning rate
+            torch.testing.assert_close(two[name][place], value, rtol=0.0, atol=0.1 * wanted.optimise.learning_rate)
 
 
 def test_the_training_path_imports_only_what_a_bare_training_machine_has(tmp_path):

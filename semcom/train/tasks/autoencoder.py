@@ -80,8 +80,8 @@ class AutoencoderTask(TaskDescription):
     kind: Literal["autoencoder"] = "autoencoder"
     network: Literal["tiny", "kl"] = Field("tiny", description="diffusers' AutoencoderTiny, or AutoencoderKL without its sampling")
     latent_channels: int = Field(16, ge=1, le=64, description="channels at an eighth of the resolution")
-    encoder_width: int = Field(64, ge=8, multiple_of=8, description="channels inside the encoder (kl: of both, at full resolution)")
-    decoder_width: int = Field(80, ge=8, multiple_of=8, description="channels inside the decoder (tiny only)")
+    encoder_width: int = Field(64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution)")
+    decoder_width: int = Field(76, ge=8, multiple_of=4, description="channels inside the decoder (tiny only)")
     sent: tuple[int, ...] = Field((2, 4, 4, 8, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely")
     losses: Losses = Field(Losses(), description="what a reconstruction is compared by")
     noise: Noise = Field(Noise(), description="the channel's noise on the latents")
