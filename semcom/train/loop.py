@@ -93,6 +93,7 @@ class Training:
         if self._accelerator.is_main_process and (first < steps or not storage.facts(self.weights)):
             self._ship()
         self._accelerator.wait_for_everyone()
+        self._accelerator.end_training()
 
     # before the first step
 
@@ -127,9 +128,9 @@ class Training:
     def _networks(self, task: Task) -> None:
         how = self.recipe.optimise
         with seeded(self.recipe.seed, "train", "networks"):
-            plain = {name: network.to(self._device) for name, network in task.networks().items()}
-        if self._device.type == "cuda":
-            plain = {name: network.to(memory_format=torch.channels_last) for name, network in plain.items()}
+            drawn = task.networks()
+        # convolutions are faster in this order of the axes, on CPUs as on GPUs
+        plain = {name: network.to(self._device, memory_format=torch.channels_last) for name, network in drawn.items()}
         self._task, self._plain = task, plain
         self._average = AveragedModel(next(iter(plain.values())), multi_avg_fn=averaging(how.ema))
         optimisers = {
