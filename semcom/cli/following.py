@@ -11,7 +11,9 @@ from pathlib import Path
 from semcom.cli.progress import QUIET_INTERVAL, clock
 
 
-def train(recipe_file: Path, overrides: list[str], out: Path | None, device: str | None, smoke: bool, allow_plugins: bool) -> None:
+def train(
+    recipe_file: Path, overrides: list[str], out: Path | None, device: str | None, smoke: bool, allow_plugins: bool
+) -> None:
     """Train a recipe, or go on with it, and print where its weights are."""
     from semcom.train import toy
     from semcom.train.loop import Training
@@ -24,7 +26,13 @@ def train(recipe_file: Path, overrides: list[str], out: Path | None, device: str
         recipe = recipe.smoke([str(toy.write(folder / "toy.safetensors"))])
     else:
         folder = out or Path("runs") / recipe.name
-    words = ["semcom", "train", str(recipe_file), *(word for text in overrides for word in ("--set", text)), *(["--smoke"] if smoke else [])]
+    words = [
+        "semcom",
+        "train",
+        str(recipe_file),
+        *(word for text in overrides for word in ("--set", text)),
+        *(["--smoke"] if smoke else []),
+    ]
     follow(Training(recipe, folder, shlex.join(words)))
 
 
@@ -60,4 +68,5 @@ def _report(training) -> None:
     made = facts(training.weights)
     print(f"{training.weights}: {made['file']} ({made['bytes'] / 2**20:.2f} MiB), CARD.md")
     print("to ship it: put the folder into semcom/weights/ and this line into semcom/models/weights.py")
-    print(f'    "{made["name"]}": Pinned("{made["file"]}", "{made["sha256"]}", "research use"),')
+    terms = "; ".join(dict.fromkeys(entry["terms"] for entry in made["data"]))
+    print(f"    {made['name']!r}: Pinned({made['file']!r}, {made['sha256']!r}, {terms!r}),")

@@ -11,7 +11,10 @@ from semcom.cli import options
 from semcom.errors import SemcomError
 
 weights = typer.Typer(
-    help="List, check and explain the weights that ship.", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    help="List, check and explain the weights that ship.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -42,7 +45,9 @@ def train(
 
 
 def pack(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Folders, KIND:PATH of labelled sets, or sources as YAML.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES...", help="Folders, KIND:PATH of labelled sets, or sources as YAML.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     size: Annotated[tuple[int, int], typer.Option(help="H W: the largest centred crop of this shape, resized.")] = (288, 384),
     codec: Annotated[str, typer.Option(help="jpeg (fast to read) or webp (smaller).")] = "jpeg",

@@ -1,7 +1,7 @@
 """An autoencoder whose latents can be sent: unit RMS per image, leading channels first, kind to noise.
 
-    pixels [0, 1] -> encoder (diffusers) -> minus channel means -> unit RMS over what is sent -> latents
-    latents, as they arrived -> shrunk -> decoder (diffusers) -> pixels [0, 1]
+pixels [0, 1] -> encoder (diffusers) -> minus channel means -> unit RMS over what is sent -> latents
+latents, as they arrived -> shrunk -> decoder (diffusers) -> pixels [0, 1]
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ def weights_file(folder: Path) -> Path:
     found = [folder / name for name in (HALF, INT8) if (folder / name).is_file()] or sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
         what = ", ".join(path.name for path in found) or "none"
-        raise WeightsError(f"'{folder}' should hold one file of weights ({HALF} or {INT8}) and holds {what}; name the file itself")
+        raise WeightsError(
+            f"'{folder}' should hold one file of weights ({HALF} or {INT8}) and holds {what}; name the file itself"
+        )
     return found[0]
 
 

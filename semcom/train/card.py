@@ -17,7 +17,9 @@ from semcom.train.pack import Pack
 if TYPE_CHECKING:
     from semcom.train.recipe import Recipe
 
-NO_SCORES = "None has been measured with these weights. `semcom weights card FOLDER --scores results/NAME/table.csv` writes them here."
+NO_SCORES = (
+    "None has been measured with these weights. `semcom weights card FOLDER --scores results/NAME/table.csv` writes them here."
+)
 
 
 def write_card(folder: Path, file: Path, recipe: Recipe, packs: Sequence[Pack], about: Mapping[str, Any], command: str) -> None:
@@ -48,7 +50,9 @@ def render(facts: Mapping[str, Any]) -> str:
     lines = [
         f"# {facts['name']}",
         "",
-        f"{facts['what'][0].upper()}{facts['what'][1:]}. `{facts['file']}`, {facts['bytes'] / 2**20:.2f} MiB, {PRECISION[facts['precision']]}.",
+        f"{facts['what'][0].upper()}{facts['what'][1:]}.",
+        "",
+        f"`{facts['file']}`, {facts['bytes'] / 2**20:.2f} MiB, {PRECISION[facts['precision']]}.",
         "",
         f"SHA-256 `{facts['sha256']}`",
         "",
@@ -72,12 +76,18 @@ def render(facts: Mapping[str, Any]) -> str:
         f"$ {facts['command']}",
         "```",
         "",
-        f"Commit {facts['commit'] or 'unknown'}; " + ", ".join(f"{name} {version}" for name, version in facts["packages"].items()) + ".",
+        f"Commit {facts['commit'] or 'unknown'}; "
+        + ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+        + ".",
         "",
         "```yaml",
         facts["recipe"].strip(),
         "```",
-        *(["", "Statistics of the latents (mean that is subtracted, relative power a channel):", "", *latents] if latents else []),
+        *(
+            ["", "Statistics of the latents (mean that is subtracted, relative power a channel):", "", *latents]
+            if latents
+            else []
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -95,7 +105,19 @@ def _scores(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 #: of a results table, what a card repeats
-COLUMNS = ("system", "metric", "snr_db", "bandwidth_ratio", "channel_uses", "mean", "low", "high", "n_images", "n_clusters", "n_repeats")
+COLUMNS = (
+    "system",
+    "metric",
+    "snr_db",
+    "bandwidth_ratio",
+    "channel_uses",
+    "mean",
+    "low",
+    "high",
+    "n_images",
+    "n_clusters",
+    "n_repeats",
+)
 
 
 def add_scores(folder: Path, table: Path) -> None:
@@ -107,10 +129,14 @@ def add_scores(folder: Path, table: Path) -> None:
         with table.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise WeightsError(f"'{table}' cannot be read ({error.strerror or error}); give the table.csv of a results folder") from error
+        raise WeightsError(
+            f"'{table}' cannot be read ({error.strerror or error}); give the table.csv of a results folder"
+        ) from error
     known = [name for name in COLUMNS if rows and name in rows[0]]
     if "metric" not in known or "mean" not in known:
-        raise WeightsError(f"'{table}' is no table of results (it has no rows with metric and mean); give the table.csv of a results folder")
+        raise WeightsError(
+            f"'{table}' is no table of results (it has no rows with metric and mean); give the table.csv of a results folder"
+        )
     facts["scores"] = [{name: row[name] for name in known} for row in rows]
     storage.write_facts(folder, facts)
     write_text(folder / storage.CARD, render(facts))

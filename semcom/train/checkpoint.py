@@ -38,7 +38,7 @@ def newest(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     state = torch.load(paths[-1], map_location="cpu", weights_only=True)
     if (other := difference(state["identity"], identity)) is not None:
         raise StoreError(
-            f"'{folder.parent}' holds a training of another recipe ({other}); choose another folder with --out, or delete this one"
+            f"'{folder.parent}' holds a training of another recipe ({other}); choose another folder with --out"
         )
     return state
 

@@ -93,7 +93,7 @@ class Augmentation:
         return _resized(picture, box, self.size), None if labels is None else _picked(labels, box, self.size)
 
     def _box(self, given: tuple[int, int], side: float, at: tuple[float, float]) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom), fractions of a pixel included; ``at`` is (0, 0) at the upper left, (1, 1) at the lower right."""
+        """(left, top, right, bottom), fractions of a pixel included; ``at`` is (0, 0) upper left, (1, 1) lower right."""
         (h, w), (height, width) = given, self.size
         largest = min(h / height, w / width)
         tall, wide = min(side * largest * height, h), min(side * largest * width, w)

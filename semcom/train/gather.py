@@ -27,7 +27,11 @@ TERMS = {
 }
 UNSTATED = "not stated by who packed them"
 #: what only a labelled set has in its folder
-LAYOUTS = {"camvid": ("train", "trainannot"), "labelmefacade": ("images", "labels", "train.txt"), "cityscapes": ("leftImg8bit", "gtFine")}
+LAYOUTS = {
+    "camvid": ("train", "trainannot"),
+    "labelmefacade": ("images", "labels", "train.txt"),
+    "cityscapes": ("leftImg8bit", "gtFine"),
+}
 #: pictures in memory at a time
 CHUNK = 32
 
@@ -65,7 +69,12 @@ def gather(images: Sequence[str], size: tuple[int, int], terms: str = UNSTATED) 
         names = ", ".join(description.kind for description, source in sources if source.classes)
         raise DataError(f"{names} label different classes; make a pack of each")
     provenance = tuple(
-        {"source": description.kind, "images": len(source.images()), "size": list(size), "terms": TERMS.get(description.kind, terms)}
+        {
+            "source": description.kind,
+            "images": len(source.images()),
+            "size": list(size),
+            "terms": TERMS.get(description.kind, terms),
+        }
         for description, source in sources
     )
     return Gathered(sources, next(iter(classes), ()), provenance)
@@ -102,7 +111,7 @@ def _is_no_labelled_set(folder: Path) -> None:
         for kind, layout in LAYOUTS.items():
             if all((place / name).exists() for name in layout):
                 raise DataError(
-                    f"'{folder}' belongs to a {kind} set, whose val and tuning images must not be trained on; write {kind}:{place}"
+                    f"'{folder}' belongs to a {kind} set, whose val and tuning images are no training data; write {kind}:{place}"
                 )
 
 

@@ -103,7 +103,9 @@ class Training:
         recipe = self.recipe
         if recipe.execution.threads:
             torch.set_num_threads(recipe.execution.threads)
-        self._accelerator = Accelerator(mixed_precision=PRECISION[recipe.optimise.precision], cpu=_on_cpu(recipe.execution.device))
+        self._accelerator = Accelerator(
+            mixed_precision=PRECISION[recipe.optimise.precision], cpu=_on_cpu(recipe.execution.device)
+        )
         self._device = self._accelerator.device
         packs = [Pack.open(path) for path in recipe.data.packs]
         self._packs = packs
@@ -120,7 +122,9 @@ class Training:
         recipe, processes = self.recipe, self._accelerator.num_processes
         size = recipe.optimise.batch_size
         if size % processes:
-            raise DataError(f"a batch of {size} cannot be shared equally by {processes} processes; set optimise.batch_size to a multiple")
+            raise DataError(
+                f"a batch of {size} cannot be shared equally by {processes} processes; set optimise.batch_size to a multiple"
+            )
         rows = range(self._accelerator.process_index, size, processes)
         data = recipe.data
         return Steps(packs, Augmentation(data.size, data.scale, data.flip, data.colour), size, recipe.seed, rows)

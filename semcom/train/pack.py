@@ -54,7 +54,9 @@ def write(
     if not names:
         raise DataError(f"'{path}' would hold no picture; name at least one")
     header = {"format": FORMAT, "names": names, "clusters": clusters, "classes": list(classes), "provenance": list(provenance)}
-    arrays = {f"{what}_{part}": array for what, parts in (("pictures", pictures), ("labels", maps)) for part, array in _joined(parts)}
+    arrays = {
+        f"{what}_{part}": array for what, parts in (("pictures", pictures), ("labels", maps)) for part, array in _joined(parts)
+    }
     # one key: safetensors writes several in an order that changes from run to run
     metadata = {HEADER: json.dumps(header, ensure_ascii=False)}
     atomically(Path(path), lambda temporary: save_file(arrays, temporary, metadata=metadata))

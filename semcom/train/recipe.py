@@ -36,7 +36,9 @@ class Data(Section):
     """Which pictures, and what is done to them."""
 
     packs: tuple[str, ...] = Field(min_length=1, description="files that `semcom pack` made")
-    size: Annotated[tuple[int, int], AfterValidator(_in_eights)] = Field((128, 256), description="(H, W) of the training crops, pixels")
+    size: Annotated[tuple[int, int], AfterValidator(_in_eights)] = Field(
+        (128, 256), description="(H, W) of the training crops, pixels"
+    )
     scale: Annotated[tuple[float, float], AfterValidator(_between)] = Field(
         (0.6, 1.0), description="side of a random crop, of the largest crop of that shape: smallest, largest"
     )
@@ -89,7 +91,9 @@ class RecipeFile(Section):
     @model_validator(mode="after")
     def _warm_before_the_end(self) -> RecipeFile:
         if self.optimise.warmup >= self.optimise.steps:
-            raise ValueError(f"optimise.warmup is {self.optimise.warmup} of {self.optimise.steps} steps; it must end before the training does")
+            raise ValueError(
+                f"optimise.warmup is {self.optimise.warmup} of {self.optimise.steps} steps; it must end before the training does"
+            )
         return self
 
 

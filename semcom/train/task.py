@@ -22,7 +22,9 @@ class Task(Protocol):
     def active(self, name: str, step: int, steps: int) -> bool:
         """Whether a network has a turn in this step."""
 
-    def losses(self, name: str, networks: Mapping[str, nn.Module], batch: Batch, draws: Draws, turn: Turn) -> Mapping[str, Tensor]:
+    def losses(
+        self, name: str, networks: Mapping[str, nn.Module], batch: Batch, draws: Draws, turn: Turn
+    ) -> Mapping[str, Tensor]:
         """The terms whose sum the network ``name`` descends; the other networks are frozen meanwhile."""
 
     def samples(self, network: nn.Module, batch: Batch) -> np.ndarray:

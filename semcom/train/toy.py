@@ -15,7 +15,12 @@ PICTURES, HEIGHT, WIDTH = 6, 48, 96
 
 def write(path: Path) -> Path:
     """Rectangles whose class is their colour."""
-    pack.write(path, [_picture(number) for number in range(PICTURES)], CLASSES, [{"source": "toy", "images": PICTURES, "terms": "made up"}])
+    pack.write(
+        path,
+        [_picture(number) for number in range(PICTURES)],
+        CLASSES,
+        [{"source": "toy", "images": PICTURES, "terms": "made up"}],
+    )
     return path
 
 

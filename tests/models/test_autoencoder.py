@@ -8,6 +8,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
+from semcom.errors import WeightsError
+from semcom.models import lpips_squeeze
 from semcom.models.autoencoder import Autoencoder, leading, unit_rms
 from semcom.models.eight_bit import SCALE, dequantise, quantise
 from semcom.models.lpips_squeeze import TAPS, LPIPSSqueeze, features
@@ -116,6 +118,20 @@ def test_eight_bits_are_off_by_at_most_half_a_step(tiny):
     assert torch.equal(dequantise({"w": torch.ones(2, 2, dtype=torch.float8_e4m3fn)})["w"], torch.ones(2, 2))
     again = dequantise(quantise(back))  # what is on the grid stays there
     assert all(torch.allclose(again[name], back[name], rtol=1e-6, atol=0.0) for name in back)
+
+
+def test_lpips_without_its_weights_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.delenv("SEMCOM_WEIGHTS", raising=False)
+    with pytest.raises(
+        WeightsError, match="needs SqueezeNet's ImageNet weights, and SEMCOM_WEIGHTS names no folder; put .* or set task.losses"
+    ):
+        lpips_squeeze.load()
+    monkeypatch.setenv("SEMCOM_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="which SEMCOM_WEIGHTS names, holds no squeezenet1_1-b8a52dc0.pth"):
+        lpips_squeeze.load()
+    torch.save(features().state_dict(), tmp_path / "squeeze.backbone.pth")
+    # the linear weights lie inside the lpips package
+    assert float(lpips_squeeze.load()(torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32))) > 0.0
 
 
 def test_lpips_is_the_packages_and_its_gradient_is_finite():

@@ -45,10 +45,14 @@ def test_a_changed_or_missing_file_is_refused(pinned):
     data = bytearray(pinned.read_bytes())
     data[-1] ^= 1
     pinned.write_bytes(data)
-    with pytest.raises(WeightsError, match="is not what was pinned: its SHA-256 is [0-9a-f]{64} and should be [0-9a-f]{64}; install"):
+    with pytest.raises(
+        WeightsError, match="is not what was pinned: its SHA-256 is [0-9a-f]{64} and should be [0-9a-f]{64}; install"
+    ):
         Pretrained("toy").load()
     pinned.unlink()
-    with pytest.raises(WeightsError, match="the weights 'toy' are missing: put diffusion_pytorch_model.safetensors with SHA-256 .* into"):
+    with pytest.raises(
+        WeightsError, match="the weights 'toy' are missing: put diffusion_pytorch_model.safetensors with SHA-256 .* into"
+    ):
         weights.find("toy")
     with pytest.raises(WeightsError, match="there are no weights 'tay'; allowed: toy; did you mean 'toy'?"):
         weights.find("tay")
@@ -76,7 +80,13 @@ def test_a_network_is_saved_small_and_loads_strictly(tiny, tmp_path, precision, 
     path = storage.save_network(copy.deepcopy(tiny).to(memory_format=torch.channels_last), tmp_path, precision)
     loaded = storage.load_network(tmp_path)
     for name, value in tiny.state_dict().items():
-        largest = value.abs() if precision == "half" else value.abs().flatten(1).amax(1).view(-1, *[1] * (value.ndim - 1)) if value.ndim > 1 else value.abs()
+        largest = (
+            value.abs()
+            if precision == "half"
+            else value.abs().flatten(1).amax(1).view(-1, *[1] * (value.ndim - 1))
+            if value.ndim > 1
+            else value.abs()
+        )
         # 6e-8: the smallest number of half precision
         assert ((loaded.state_dict()[name] - value).abs() <= 1.001 * tolerance * largest + 6e-8).all()
     parameters = sum(p.numel() for p in tiny.parameters())
@@ -117,7 +127,9 @@ def test_a_hub_id_is_loaded_from_the_cache_at_its_commit(cache, tiny, pixels):
     model = Pretrained("owner/tiny", revision=COMMIT, subfolder="vae").load()
     assert not model.normalised
     # a foreign autoencoder keeps its scale; half precision's rounding passes some ten layers
-    torch.testing.assert_close(model.encode(pixels), Autoencoder(tiny, normalised=False).encode(pixels).detach(), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(
+        model.encode(pixels), Autoencoder(tiny, normalised=False).encode(pixels).detach(), rtol=0.02, atol=0.02
+    )
 
 
 def test_a_hub_id_needs_a_commit_and_a_copy_and_says_where_to_put_it(cache, monkeypatch):

@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from semcom.errors import DataError, SemcomError, StoreError
+from semcom.errors import DataError, SemcomError, StoreError, WeightsError
+from semcom.models import weights
 from semcom.models.pretrained import Pretrained
 from semcom.train import checkpoint, loop
+from semcom.train.card import add_scores
 from semcom.train.loop import Training
 from semcom.train.optimise import averaging, decay_at, rate, seeded
 from semcom.train.recipe import load
@@ -37,7 +39,9 @@ def tensors(state, at=""):
 @pytest.mark.parametrize("task", [{}, {"losses": ADVERSARIAL}], ids=["plain", "adversarial"])
 def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, monkeypatch, task):
     monkeypatch.setattr(loop, "REPORT_EVERY", 1)
-    wanted = recipe(task={"kind": "autoencoder", "latent_channels": 4, "encoder_width": 8, "decoder_width": 8, "sent": [1, 4], **task})
+    wanted = recipe(
+        task={"kind": "autoencoder", "latent_channels": 4, "encoder_width": 8, "decoder_width": 8, "sent": [1, 4], **task}
+    )
     finish(Training(wanted, tmp_path / "whole"))
     for progress in Training(wanted, tmp_path / "killed"):
         if progress.step == 6:  # the checkpoint of step 4 is there, that of step 6 is not
@@ -63,7 +67,9 @@ def test_a_finished_training_computes_nothing_again(recipe, tmp_path):
 
 def test_another_recipe_does_not_go_on_in_the_same_folder(recipe, tmp_path):
     finish(Training(recipe(), tmp_path))
-    with pytest.raises(StoreError, match=r"another recipe \(its optimise.learning_rate is 0.0003, now 0.01\); choose another folder"):
+    with pytest.raises(
+        StoreError, match=r"another recipe \(its optimise.learning_rate is 0.0003, now 0.01\); choose another folder"
+    ):
         finish(Training(recipe(optimise__learning_rate=0.01), tmp_path))
     assert list(Training(recipe(keep__checkpoint_every=3, execution__workers=1), tmp_path)) == []  # these change no number
 
@@ -77,7 +83,9 @@ def test_only_the_newest_checkpoints_are_kept_and_none_is_half_written(recipe, t
 
 
 def test_the_loss_falls(recipe, tmp_path):
-    training = Training(recipe(optimise__steps=60, optimise__learning_rate=3e-3, optimise__batch_size=6, keep__checkpoint_every=100), tmp_path)
+    training = Training(
+        recipe(optimise__steps=60, optimise__learning_rate=3e-3, optimise__batch_size=6, keep__checkpoint_every=100), tmp_path
+    )
     losses = [sum(progress.losses.values()) for progress in training]
     assert max(losses[-2:]) < 0.9 * losses[0]
     shape = np.asarray(Image.open(tmp_path / "samples" / "step-00000060.png")).shape
@@ -92,7 +100,9 @@ def test_the_gradient_is_clipped_to_its_norm(recipe, tmp_path, clip):
     optimiser = training._optimisers["autoencoder"].optimizer
 
     def measure(*_):
-        norms.append(float(torch.cat([p.grad.flatten() for g in optimiser.param_groups for p in g["params"] if p.grad is not None]).norm()))
+        norms.append(
+            float(torch.cat([p.grad.flatten() for g in optimiser.param_groups for p in g["params"] if p.grad is not None]).norm())
+        )
 
     optimiser.register_step_pre_hook(measure)
     training._update(0, training._data[0])
@@ -133,7 +143,9 @@ def test_networks_are_drawn_from_the_seed_and_nothing_is_left_of_it(recipe, tmp_
 def test_a_batch_that_processes_cannot_share_and_a_gpu_that_is_not_there(recipe, tmp_path, monkeypatch):
     training = Training(recipe(), tmp_path)
     training._accelerator = type("Several", (), {"num_processes": 3, "process_index": 0})
-    with pytest.raises(DataError, match="a batch of 4 cannot be shared equally by 3 processes; set optimise.batch_size to a multiple"):
+    with pytest.raises(
+        DataError, match="a batch of 4 cannot be shared equally by 3 processes; set optimise.batch_size to a multiple"
+    ):
         training._steps([])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DataError, match="execution.device is cuda, and torch sees no GPU"):
@@ -152,9 +164,14 @@ def test_every_recipe_runs_at_toy_size_and_leaves_weights_that_load(path, tmp_pa
     following.train(path, [], tmp_path, "cpu", smoke=True, allow_plugins=False)
     printed = capsys.readouterr()
     assert "step 3 of 3, loss " in printed.err and "images/s" in printed.err
-    assert 'Pinned("diffusion_pytorch_model.safetensors"' in printed.out
+    assert "Pinned('diffusion_pytorch_model.safetensors'" in printed.out and "'made up')," in printed.out
     card = (tmp_path / "weights" / "CARD.md").read_text()
-    assert Pretrained(str(tmp_path / "weights")).digest() in card and "made up" in card and "semcom train" in card and "--smoke" in card
+    assert (
+        Pretrained(str(tmp_path / "weights")).digest() in card
+        and "made up" in card
+        and "semcom train" in card
+        and "--smoke" in card
+    )
 
 
 def test_the_autoencoder_that_ships_fits_its_six_mebibytes():
@@ -167,6 +184,22 @@ def test_the_autoencoder_that_ships_fits_its_six_mebibytes():
     assert 2 * sum(value.numel() for value in net.state_dict().values()) + 50_000 < 6 * 2**20
 
 
+def test_scores_are_written_into_the_card(recipe, tmp_path):
+    finish(Training(recipe(optimise__steps=3), tmp_path))
+    folder, table = tmp_path / "weights", tmp_path / "table.csv"
+    assert "None has been measured" in (folder / "CARD.md").read_text()
+    table.write_text("system,metric,snr_db,mean,note\nlatent,psnr,10,27.5,x\n")
+    add_scores(folder, table)
+    assert "| system | metric | snr_db | mean |" in weights.card(str(folder)) and "| latent | psnr | 10 | 27.5 |" in weights.card(
+        str(folder)
+    )
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(WeightsError, match="is no table of results"):
+        add_scores(folder, table)
+    with pytest.raises(WeightsError, match="holds no semcom.json; give a folder that `semcom train` wrote"):
+        add_scores(tmp_path, table)
+
+
 @pytest.mark.slow
 def test_two_processes_find_the_weights_that_one_does(recipe, tmp_path):
     """The same batches and draws, shared: the order of the sums is all that differs."""
@@ -176,7 +209,9 @@ def test_two_processes_find_the_weights_that_one_does(recipe, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     words = ["-m", "semcom.train", str(tmp_path / "r.yaml"), "--out", str(tmp_path / "two"), "--set", "execution.threads=1"]
     subprocess.run([*launch, *words], check=True, cwd=ROOT, capture_output=True)
-    one, two = (torch.load(tmp_path / name / "checkpoints" / "step-00000008.pt", weights_only=True)["networks"] for name in ("one", "two"))
+    one, two = (
+        torch.load(tmp_path / name / "checkpoints" / "step-00000008.pt", weights_only=True)["networks"] for name in ("one", "two")
+    )
     for name in one:
         for place, value in one[name].items():
             # rounding matters most where a gradient is close to nothing: Adam's step there is of the order of the learning rate
@@ -194,7 +229,8 @@ sys.argv = ["train", {str(ROOT / "recipes" / "autoencoder.yaml")!r}, "--smoke", 
 from semcom.train.__main__ import main
 main()
 others = {{"lpips", "sionna", "skimage", "scipy", "pandas", "pyarrow", "torchvision", "matplotlib", "typer", "rich", "channels"}}
-print(sorted(others & {{name.partition(".")[0] for name in set(sys.modules) - brought}}), sorted((others - {{"scipy", "torchvision"}}) & set(sys.modules)))
+more = {{name.partition(".")[0] for name in set(sys.modules) - brought}}
+print(sorted(others & more), sorted((others - {{"scipy", "torchvision"}}) & set(sys.modules)))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr

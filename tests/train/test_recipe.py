@@ -80,7 +80,10 @@ def test_identity_is_what_changes_the_numbers():
     recipe = check(read_text(GOOD, "r.yaml"))
 
     def changed(section, **values):
-        return recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)}).identity() != recipe.identity()
+        return (
+            recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)}).identity()
+            != recipe.identity()
+        )
 
     assert changed("optimise", batch_size=3) and changed("optimise", precision="float32") and changed("data", colour=0.0)
     assert changed("task", encoder_width=8)

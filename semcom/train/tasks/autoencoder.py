@@ -78,11 +78,17 @@ class AutoencoderTask(TaskDescription):
     """
 
     kind: Literal["autoencoder"] = "autoencoder"
-    network: Literal["tiny", "kl"] = Field("tiny", description="diffusers' AutoencoderTiny, or AutoencoderKL without its sampling")
+    network: Literal["tiny", "kl"] = Field(
+        "tiny", description="diffusers' AutoencoderTiny, or AutoencoderKL without its sampling"
+    )
     latent_channels: int = Field(16, ge=1, le=64, description="channels at an eighth of the resolution")
-    encoder_width: int = Field(64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution)")
+    encoder_width: int = Field(
+        64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution)"
+    )
     decoder_width: int = Field(76, ge=8, multiple_of=4, description="channels inside the decoder (tiny only)")
-    sent: tuple[int, ...] = Field((2, 4, 4, 8, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely")
+    sent: tuple[int, ...] = Field(
+        (2, 4, 4, 8, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
+    )
     losses: Losses = Field(Losses(), description="what a reconstruction is compared by")
     noise: Noise = Field(Noise(), description="the channel's noise on the latents")
 
@@ -115,7 +121,9 @@ class Training:
     def active(self, name: str, step: int, steps: int) -> bool:
         return name == "autoencoder" or step >= self.task.losses.adversarial_from * steps
 
-    def losses(self, name: str, networks: Mapping[str, nn.Module], batch: Batch, draws: Draws, turn: Turn) -> Mapping[str, Tensor]:
+    def losses(
+        self, name: str, networks: Mapping[str, nn.Module], batch: Batch, draws: Draws, turn: Turn
+    ) -> Mapping[str, Tensor]:
         if name == "critic":
             made = networks["critic"](torch.cat([batch.pixels, turn.left["made"]])).float()
             return {"critic": losses.hinge_critic(*made.chunk(2))}
