@@ -116,18 +116,22 @@ def _is_no_labelled_set(folder: Path) -> None:
 
 
 def _held_out(description: Component, source: Any) -> Iterator[tuple[str, str]]:
-    """(digest of the pixels, what it is) of pictures that must not be trained on."""
+    """(digest of the pixels, what it is) of pictures on disk that must not be trained on."""
+    fields = type(description).model_fields
+    if "path" not in fields:  # drawn, not read: its splits cannot meet
+        return
     for item in _pictures(source, source.tuning()):
         yield _digest(item.pixels), f"tuning image '{item.name}' of {description.kind}"
-    if "split" not in type(description).model_fields:
+    if "split" not in fields:
         return
-    other = description.model_copy(update={"split": "val", "every": 1, "limit": None})
+    reported = fields["split"].default
+    other = description.model_copy(update={"split": reported, "every": 1, "limit": None})
     try:
         prepared = other.build()
-    except DataError:  # a copy of the set without its val part: nothing to keep apart
+    except DataError:  # a copy of the set without what is reported: nothing to keep apart
         return
     for item in _pictures(prepared, prepared.images()):
-        yield _digest(item.pixels), f"val image '{item.name}' of {description.kind}"
+        yield _digest(item.pixels), f"{reported} image '{item.name}' of {description.kind}"
 
 
 def _pictures(source: Any, refs: Sequence[Any]) -> Iterator[Item]:
