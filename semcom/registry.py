@@ -51,10 +51,15 @@ TABLE: dict[str, dict[str, str]] = {
     },
 }
 
+#: what `semcom train` can train: the role "task" of a recipe, no part of a scenario
+TASKS: dict[str, str] = {
+    "autoencoder": "semcom.train.tasks.autoencoder:AutoencoderTask",
+}
+
 
 def kinds(role: str) -> dict[str, str]:
     """kind -> "package.module:Class", ours first, then what installed packages offer as entry points."""
-    return {**_offered(role), **TABLE[role]}
+    return {**_offered(role), **(TASKS if role == "task" else TABLE[role])}
 
 
 @lru_cache

@@ -40,9 +40,8 @@ def _device() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    needed = {"diffusers": "optional: learned latents and generative receivers", "accelerate": "optional: training"}
     for name, version in package_versions().items():
-        yield Finding(name, version is not None or name in needed, version or f"absent ({needed.get(name, f'pip install {name}')})")
+        yield Finding(name, version is not None, version or f"absent (pip install {name})")
 
 
 def _channels() -> Iterator[Finding]:

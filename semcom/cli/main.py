@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from semcom.cli import inspecting, results, running
+from semcom.cli import inspecting, results, running, training
 from semcom.errors import SemcomError
 
 HELP = """Compare bit recovery with semantic generation over simulated radio channels.
@@ -24,7 +24,7 @@ app = typer.Typer(
     help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )  # fmt: skip
-for module in (running, results, inspecting):
+for module in (running, results, inspecting, training):
     module.register(app)
 
 

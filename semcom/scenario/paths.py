@@ -29,7 +29,7 @@ def split(data: Any, path: str) -> tuple[str, ...]:
 
 def holds_component(keys: tuple[str, ...]) -> bool:
     """Whether ``keys`` lead to a component or into one, so that a plain name there is short for its kind."""
-    return len(keys) >= 3 if keys[:1] == ("systems",) else keys[:1] in (("source",), ("channel",))
+    return len(keys) >= 3 if keys[:1] == ("systems",) else keys[:1] in (("source",), ("channel",), ("task",))
 
 
 def assign(data: Mapping[str, Any], keys: tuple[str, ...], value: Any) -> dict[str, Any] | Problem:

@@ -30,6 +30,8 @@ def _device(name: str) -> str:
 
 
 ShownName = Annotated[str, AfterValidator(_shown_name)]
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+Device = Annotated[str, AfterValidator(_device)]
 
 
 class Section(BaseModel):
@@ -60,9 +62,7 @@ class Figures(Section):
 class Execution(Section):
     """How it is computed. Changes no number."""
 
-    device: Annotated[str, AfterValidator(_device)] = Field(
-        "auto", description="auto (the GPU if there is one), cpu, cuda, cuda:1, ..."
-    )
+    device: Device = Field("auto", description="auto (the GPU if there is one), cpu, cuda, cuda:1, ...")
     batch_size: int = Field(32, ge=1, description="images that are sent together")
 
 
@@ -79,7 +79,7 @@ class SystemEntry(Section):
 class ScenarioFile(Section):
     """One comparison: several systems over the same channel, at the same cost in channel uses, with the same noise."""
 
-    name: Annotated[str, AfterValidator(_folder_name)] | None = Field(
+    name: FolderName | None = Field(
         None, description="results go to results/<name>; the file's name if left out"
     )
     seed: int = Field(0, ge=0, description="root of every random stream")

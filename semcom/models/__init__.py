@@ -1,0 +1,1 @@
+"""Networks, and the loader of pinned weights. Nothing here knows channels, links or scenarios."""

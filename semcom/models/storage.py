@@ -1,0 +1,122 @@
+"""A folder with a network: diffusers' config.json, its weights as safetensors in half precision or in 8 bits."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semcom.errors import WeightsError, allowed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: what diffusers reads by itself, and what only this package does
+HALF, INT8 = "diffusion_pytorch_model.safetensors", "weights_int8.safetensors"
+FILES = {"half": HALF, "int8": INT8}
+CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
+#: diffusers' classes that a config may name
+CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
+
+
+def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
+    """Write a diffusers network into ``folder`` and return the file of its weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    from semcom.models.eight_bit import quantise
+
+    if precision not in FILES:
+        raise ValueError(f"precision '{precision}' was given; {allowed(precision, FILES)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILES[precision]
+    if precision == "half":
+        small = copy.deepcopy(net).cpu().half()
+        small.to(memory_format=torch.contiguous_format).save_pretrained(folder, safe_serialization=True)
+    else:
+        net.save_config(folder)
+        state = {name: value.contiguous() for name, value in quantise(net.state_dict()).items()}
+        save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"format": "pt"})
+    return path
+
+
+def load_network(folder: Path) -> nn.Module:
+    """The network in ``folder``, in float32 and ready for use. Raises: WeightsError."""
+    return build(_config(folder), weights_file(folder))
+
+
+def build(config: dict[str, Any], path: Path) -> nn.Module:
+    """The network of a diffusers config with the weights of a safetensors file, which must fit exactly."""
+    import diffusers
+
+    from semcom.models.eight_bit import dequantise
+
+    name = config.get("_class_name")
+    if name not in CLASSES:
+        raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, CLASSES)}")
+    net = getattr(diffusers, name).from_config(config)
+    try:
+        net.load_state_dict(dequantise(read_state(path)), strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"'{path}' does not fit the {name} of its config: {reason}") from error
+    return net.eval().requires_grad_(False)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"'{path}' cannot be read as safetensors ({error}); get it again") from error
+
+
+def weights_file(folder: Path) -> Path:
+    """The one file of weights in a folder. Raises: WeightsError where there is none, or several."""
+    found = [folder / name for name in (HALF, INT8) if (folder / name).is_file()] or sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        what = ", ".join(path.name for path in found) or "none"
+        raise WeightsError(
+            f"'{folder}' should hold one file of weights ({HALF} or {INT8}) and holds {what}; name the file itself"
+        )
+    return found[0]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file. Raises: WeightsError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"'{path}' cannot be read ({error.strerror or error})") from error
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """What a folder says of its weights beside diffusers' config; empty for weights that are not ours."""
+    path = folder / FACTS
+    return _json(path) if path.is_file() else {}
+
+
+def write_facts(folder: Path, values: dict[str, Any]) -> None:
+    temporary = folder / f".{FACTS}"
+    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / FACTS)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise WeightsError(f"'{folder}' holds no {CONFIG}; it should be a folder that diffusers' save_pretrained wrote")
+    return _json(path)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"'{path}' cannot be read as JSON ({error}); get it again") from error

@@ -1,0 +1,59 @@
+"""The weights that ship: one line each, pinned by digest, checked when they are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from semcom.errors import WeightsError, allowed
+from semcom.models import storage
+
+#: where the package keeps them: ROOT/NAME/
+ROOT = Path(__file__).resolve().parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Weights that ship. ``file`` lies in ROOT/NAME; ``sha256`` is its digest; ``licence`` says on what terms."""
+
+    file: str
+    sha256: str
+    licence: str
+
+
+#: name -> weights; `semcom train` prints the line of what it made (docs/training.md)
+TABLE: dict[str, Pinned] = {}
+
+
+def find(name: str) -> Path:
+    """The file of pinned weights, whose digest has been checked. Raises: WeightsError."""
+    if name not in TABLE:
+        raise WeightsError(f"there are no weights '{name}'; {allowed(name, TABLE)}")
+    path = ROOT / name / TABLE[name].file
+    if problem := check(name):
+        raise WeightsError(problem)
+    return path
+
+
+def check(name: str) -> str | None:
+    """None if the weights are there and are those that the table promises; else one sentence."""
+    pinned, path = TABLE[name], ROOT / name / TABLE[name].file
+    if not path.is_file():
+        return (
+            f"the weights '{name}' are missing: put {pinned.file} with SHA-256 {pinned.sha256} into '{path.parent}', "
+            "or install semcom again"
+        )
+    found = storage.digest(path)
+    if found != pinned.sha256:
+        return f"'{path}' is not what was pinned: its SHA-256 is {found} and should be {pinned.sha256}; install semcom again"
+    return None
+
+
+def card(name: str) -> str:
+    """The model card of pinned weights, or of a folder that `semcom train` wrote."""
+    folder = ROOT / name if name in TABLE else Path(name)
+    path = folder / storage.CARD
+    if not path.is_file():
+        given = f"there is no model card '{path}'"
+        raise WeightsError(f"{given}; give a folder that `semcom train` wrote, or a name; {allowed(name, TABLE)}")
+    return path.read_text(encoding="utf-8")

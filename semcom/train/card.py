@@ -1,0 +1,142 @@
+"""The card of what a training made: what it is, its data and their terms, how it was made, its digest."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semcom.errors import WeightsError
+from semcom.models import storage
+from semcom.store.provenance import commit, package_versions
+from semcom.store.writer import write_text
+from semcom.train.pack import Pack
+
+if TYPE_CHECKING:
+    from semcom.train.recipe import Recipe
+
+NO_SCORES = (
+    "None has been measured with these weights. `semcom weights card FOLDER --scores results/NAME/table.csv` writes them here."
+)
+
+
+def write_card(folder: Path, file: Path, recipe: Recipe, packs: Sequence[Pack], about: Mapping[str, Any], command: str) -> None:
+    """Write semcom.json and CARD.md beside the weights."""
+    facts = {
+        "name": recipe.name,
+        **about,
+        "file": file.name,
+        "sha256": storage.digest(file),
+        "bytes": file.stat().st_size,
+        "precision": recipe.keep.weights,
+        "data": [dict(entry) for pack in packs for entry in pack.provenance],
+        "packs": [pack.digest for pack in packs],
+        "command": command,
+        "commit": commit(),
+        "packages": {name: package_versions()[name] for name in ("torch", "diffusers", "accelerate", "numpy")},
+        "recipe": recipe.text(),
+        "scores": [],
+    }
+    storage.write_facts(folder, facts)
+    write_text(folder / storage.CARD, render(facts))
+
+
+def render(facts: Mapping[str, Any]) -> str:
+    """The card as Markdown."""
+    data = [f"| {entry['source']} | {entry['images']} | {entry['terms']} |" for entry in facts["data"]]
+    latents = [f"- {name}: {', '.join(f'{v:.3g}' for v in values)}" for name, values in facts.get("latents", {}).items()]
+    lines = [
+        f"# {facts['name']}",
+        "",
+        f"{facts['what'][0].upper()}{facts['what'][1:]}.",
+        "",
+        f"`{facts['file']}`, {facts['bytes'] / 2**20:.2f} MiB, {PRECISION[facts['precision']]}.",
+        "",
+        f"SHA-256 `{facts['sha256']}`",
+        "",
+        f"Losses in training: {facts['losses']}.",
+        "",
+        "## Data and terms",
+        "",
+        "| source | images | terms |",
+        "|---|---|---|",
+        *data,
+        "",
+        "Tuning and val images took no part. The weights follow the terms of the data: for research use where these say so.",
+        "",
+        "## Scores",
+        "",
+        *(_scores(facts["scores"]) if facts["scores"] else [NO_SCORES]),
+        "",
+        "## How it was made",
+        "",
+        "```console",
+        f"$ {facts['command']}",
+        "```",
+        "",
+        f"Commit {facts['commit'] or 'unknown'}; "
+        + ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+        + ".",
+        "",
+        "```yaml",
+        facts["recipe"].strip(),
+        "```",
+        *(
+            ["", "Statistics of the latents (mean that is subtracted, relative power a channel):", "", *latents]
+            if latents
+            else []
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PRECISION = {"half": "half precision", "int8": "8 bits with a scale an output channel"}
+
+
+def _scores(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    names = list(rows[0])
+    return [
+        "| " + " | ".join(names) + " |",
+        "|" + "---|" * len(names),
+        *("| " + " | ".join(re.sub(r"\|", "/", str(row[name])) for name in names) + " |" for row in rows),
+    ]
+
+
+#: of a results table, what a card repeats
+COLUMNS = (
+    "system",
+    "metric",
+    "snr_db",
+    "bandwidth_ratio",
+    "channel_uses",
+    "mean",
+    "low",
+    "high",
+    "n_images",
+    "n_clusters",
+    "n_repeats",
+)
+
+
+def add_scores(folder: Path, table: Path) -> None:
+    """Put the rows of a results folder's table.csv into the card of ``folder``. Raises: WeightsError."""
+    facts = storage.facts(folder)
+    if not facts:
+        raise WeightsError(f"'{folder}' holds no {storage.FACTS}; give a folder that `semcom train` wrote")
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise WeightsError(
+            f"'{table}' cannot be read ({error.strerror or error}); give the table.csv of a results folder"
+        ) from error
+    known = [name for name in COLUMNS if rows and name in rows[0]]
+    if "metric" not in known or "mean" not in known:
+        raise WeightsError(
+            f"'{table}' is no table of results (it has no rows with metric and mean); give the table.csv of a results folder"
+        )
+    facts["scores"] = [{name: row[name] for name in known} for row in rows]
+    storage.write_facts(folder, facts)
+    write_text(folder / storage.CARD, render(facts))

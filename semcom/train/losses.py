@@ -1,0 +1,37 @@
+"""What a reconstruction is compared by. Every term is a mean over pixels or images, so weights mean the same at any size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+#: levels of the pyramid: 8 pixels, one latent position, is the coarsest
+LEVELS = 4
+
+
+def l1(original: Tensor, other: Tensor) -> Tensor:
+    return (original - other).abs().mean()
+
+
+def mse(original: Tensor, other: Tensor) -> Tensor:
+    return (original - other).square().mean()
+
+
+def pyramid(original: Tensor, other: Tensor) -> Tensor:
+    """L1 over the bands of a Laplacian pyramid with 2x2 means (Burt, Adelson 1983): edges count at every scale."""
+    total, rest = torch.zeros((), device=original.device), (original - other).float()
+    for _ in range(LEVELS - 1):
+        coarse = functional.avg_pool2d(rest, 2)
+        total = total + (rest - functional.interpolate(coarse, scale_factor=2.0, mode="nearest")).abs().mean()
+        rest = coarse
+    return (total + rest.abs().mean()) / LEVELS
+
+
+def hinge_critic(real: Tensor, made: Tensor) -> Tensor:
+    """What a critic descends (Lim, Ye 2017): real patches above 1, made ones below -1."""
+    return 0.5 * ((1.0 - real).relu().mean() + (1.0 + made).relu().mean())
+
+
+def hinge_maker(made: Tensor) -> Tensor:
+    return -made.mean()

@@ -1,0 +1,187 @@
+"""Train an autoencoder whose latent channels come in order of importance and survive a radio channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import AfterValidator, Field, model_validator
+from torch import Tensor, nn
+
+from semcom.models import lpips_squeeze, storage
+from semcom.models.autoencoder import Autoencoder
+from semcom.models.critic import PatchCritic
+from semcom.scenario.schema import Section
+from semcom.train import losses
+from semcom.train.data import Batch, Draws
+from semcom.train.task import TaskDescription, Turn
+
+#: 8x downsampling: a stage each at full, half, quarter and eighth resolution
+STAGES = 4
+#: latent channels that sample pictures show
+SHOWN = (4, 16)
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("expected [lowest, highest]")
+    return pair
+
+
+class Losses(Section):
+    """Weights of the terms; 0 leaves one out. A card names those that were not 0."""
+
+    l1: float = Field(1.0, ge=0.0, description="mean absolute difference")
+    mse: float = Field(0.0, ge=0.0, description="mean squared difference")
+    pyramid: float = Field(1.0, ge=0.0, description="mean absolute difference of the bands of a Laplacian pyramid")
+    lpips_squeeze: float = Field(0.0, ge=0.0, description="LPIPS over SqueezeNet; needs its weights in SEMCOM_WEIGHTS")
+    adversarial: float = Field(0.0, ge=0.0, description="a critic of patches that learns along (hinge)")
+    adversarial_from: float = Field(0.6, ge=0.0, le=1.0, description="share of the training after which the critic takes part")
+
+    def named(self) -> str:
+        """The terms that took part, for a card."""
+        terms = {name: getattr(self, name) for name in ("l1", "mse", "pyramid", "lpips_squeeze", "adversarial")}
+        return ", ".join(f"{name} {weight:g}" for name, weight in terms.items() if weight)
+
+    @model_validator(mode="after")
+    def _something_to_descend(self) -> Losses:
+        if not (self.l1 or self.mse or self.pyramid or self.lpips_squeeze):
+            raise ValueError("all reconstruction losses are 0; give l1, mse, pyramid or lpips_squeeze a weight")
+        return self
+
+
+class Noise(Section):
+    """The channel's noise on the latents."""
+
+    share: float = Field(0.5, ge=0.0, le=1.0, description="share of the pictures whose latents are sent over a noisy channel")
+    snr_db: Annotated[tuple[float, float], AfterValidator(_ascending)] = Field(
+        (0.0, 20.0), description="Es/N0 of those, dB: uniform between lowest and highest"
+    )
+
+
+class AutoencoderTask(TaskDescription):
+    """An autoencoder with 8x downsampling whose leading latent channels matter most.
+
+    In training each picture sends a random number of leading channels (nested dropout), with unit RMS over what is
+    sent, in part over a noisy channel; the decoder sees the linear MMSE estimate of what arrived. So one model
+    serves every rate, and a transmitter needs no scale.
+
+    References: Rippel, Gelbart, Adams 2014, nested dropout; Bourtsoulatze, Kurka, Gunduz 2019, channel noise on
+    latents; diffusers' AutoencoderTiny, the network.
+
+    Example::
+
+        task: {kind: autoencoder, latent_channels: 16, losses: {l1: 1.0, pyramid: 1.0}}
+    """
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    network: Literal["tiny", "kl"] = Field(
+        "tiny", description="diffusers' AutoencoderTiny, or AutoencoderKL without its sampling"
+    )
+    latent_channels: int = Field(16, ge=1, le=64, description="channels at an eighth of the resolution")
+    encoder_width: int = Field(
+        64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution)"
+    )
+    decoder_width: int = Field(76, ge=8, multiple_of=4, description="channels inside the decoder (tiny only)")
+    sent: tuple[int, ...] = Field(
+        (2, 4, 4, 8, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
+    )
+    losses: Losses = Field(Losses(), description="what a reconstruction is compared by")
+    noise: Noise = Field(Noise(), description="the channel's noise on the latents")
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> AutoencoderTask:
+        if not all(1 <= count <= self.latent_channels for count in self.sent):
+            raise ValueError(f"sent is {list(self.sent)}; each must lie in 1 to latent_channels = {self.latent_channels}")
+        return self
+
+    def build(self) -> Training:
+        return Training(self)
+
+    def smoke(self) -> AutoencoderTask:
+        # LPIPS's weights are not everywhere; the critic takes part from the second step on
+        terms = self.losses.model_copy(update={"lpips_squeeze": 0.0, "l1": 1.0, "adversarial_from": 0.3})
+        return self.model_copy(update={"encoder_width": 8, "decoder_width": 8, "losses": terms})
+
+
+class Training:
+    """The prepared task."""
+
+    def __init__(self, task: AutoencoderTask):
+        self.task = task
+        self.perceptual = lpips_squeeze.load() if task.losses.lpips_squeeze else None
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        networks = {"autoencoder": Autoencoder(network(self.task))}
+        return networks | ({"critic": PatchCritic()} if self.task.losses.adversarial else {})
+
+    def active(self, name: str, step: int, steps: int) -> bool:
+        return name == "autoencoder" or step >= self.task.losses.adversarial_from * steps
+
+    def losses(
+        self, name: str, networks: Mapping[str, nn.Module], batch: Batch, draws: Draws, turn: Turn
+    ) -> Mapping[str, Tensor]:
+        if name == "critic":
+            made = networks["critic"](torch.cat([batch.pixels, turn.left["made"]])).float()
+            return {"critic": losses.hinge_critic(*made.chunk(2))}
+        made = self._sent(networks["autoencoder"], batch, draws)
+        turn.left["made"] = made.detach()
+        return {key: term for key, term in self._terms(made, batch, networks, turn)}
+
+    def _sent(self, model: nn.Module, batch: Batch, draws: Draws) -> Tensor:
+        """The pixels after sending leading channels, in part over a noisy channel."""
+        height, width = (side // 2 ** (STAGES - 1) for side in batch.pixels.shape[2:])
+        sent = draws.choice("sent", self.task.sent)
+        snr_db = draws.uniform("snr", *self.task.noise.snr_db)
+        noisy = draws.uniform("noisy") < self.task.noise.share
+        # unit-RMS reals paired into I and Q: noise of deviation 1 / sqrt(SNR) a real (docs/protocol.md)
+        noise_std = torch.where(noisy, 10.0 ** (-snr_db / 20.0), torch.zeros_like(snr_db))[:, None, None, None]
+        noise = draws.normal("noise", (self.task.latent_channels, height, width))
+        return model(batch.pixels, sent, noise_std, noise).float()
+
+    def _terms(self, made: Tensor, batch: Batch, networks: Mapping[str, nn.Module], turn: Turn):
+        weights = self.task.losses
+        for name in ("l1", "mse", "pyramid"):
+            if weight := getattr(weights, name):
+                yield name, weight * getattr(losses, name)(batch.pixels, made)
+        if self.perceptual is not None:
+            self.perceptual.to(made.device)
+            yield "lpips_squeeze", weights.lpips_squeeze * self.perceptual(batch.pixels, made).mean()
+        if "critic" in networks and self.active("critic", turn.step, turn.steps):
+            yield "adversarial", weights.adversarial * losses.hinge_maker(networks["critic"](made).float())
+
+    def samples(self, network: nn.Module, batch: Batch) -> np.ndarray:
+        """Rows: the original, then the picture from few and from all latent channels, without a channel; columns: pictures."""
+        counts = sorted({min(count, network.channels) for count in SHOWN})
+        rows = [batch.pixels, *(network.decode(network.encode(batch.pixels, count)) for count in counts)]
+        picture = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+        return (picture * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
+
+    def save(self, network: nn.Module, folder: Path, precision: str) -> Path:
+        return storage.save_network(network.net, folder, precision)
+
+    def about(self, network: nn.Module) -> Mapping[str, Any]:
+        latents = {name: [round(value, 6) for value in getattr(network, name).tolist()] for name in ("mean", "power")}
+        what = f"autoencoder, 8x downsampling, {network.channels} latent channels in order of importance, unit RMS per image"
+        return {"what": what, "losses": self.task.losses.named(), "normalised": network.normalised, "latents": latents}
+
+
+def network(task: AutoencoderTask) -> nn.Module:
+    """diffusers' network of a task's shape."""
+    from diffusers import AutoencoderKL, AutoencoderTiny
+
+    if task.network == "tiny":
+        return AutoencoderTiny(
+            latent_channels=task.latent_channels,
+            encoder_block_out_channels=(task.encoder_width,) * STAGES,
+            decoder_block_out_channels=(task.decoder_width,) * STAGES,
+        )
+    widths = tuple(task.encoder_width * factor for factor in (1, 2, 2, 2))
+    kind = {"down_block_types": ("DownEncoderBlock2D",) * STAGES, "up_block_types": ("UpDecoderBlock2D",) * STAGES}
+    return AutoencoderKL(
+        latent_channels=task.latent_channels, block_out_channels=widths, layers_per_block=1, norm_num_groups=8,
+        mid_block_add_attention=False, **kind,
+    )  # fmt: skip
