@@ -186,7 +186,7 @@ def test_a_process_that_is_killed_goes_on_bit_identically(scenario, tmp_path):
     subprocess.run([*command[:-1], str(tmp_path / "whole")], check=True, capture_output=True, cwd=ROOT)
     pd.testing.assert_frame_equal(rows(tmp_path / "cut"), rows(tmp_path / "whole"))
     kept = rows(tmp_path / "cut").merge(before[KEY], on=KEY).sort_values(KEY, ignore_index=True)[list(before)]
-    pd.testing.assert_frame_equal(kept, before)
+    pd.testing.assert_frame_equal(kept, before, check_dtype=False)  # counts of one system are missing for another
 
 
 def test_a_sweep_touches_no_global_generator(scenario, tmp_path):
