@@ -50,7 +50,10 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_plugins: bool = 
 
 def from_mapping(data: Mapping[str, Any], overrides: Sequence[str] = (), allow_plugins: bool = False) -> Scenario:
     """The scenario that a mapping describes, as a file would; for notebooks. Its name is "scenario" if it has none."""
-    plain = json.loads(json.dumps(data, default=str))
+    try:
+        plain = json.loads(json.dumps(data, default=str))
+    except (TypeError, ValueError) as error:  # keys that are no names, a mapping that holds itself
+        raise ScenarioError(f"scenario: the mapping cannot be written as YAML ({error}); expected names, values, lists and mappings") from error
     return check(beside.apply(Document("scenario", plain), overrides), "scenario", allow_plugins)
 
 

@@ -1,6 +1,7 @@
 """Wrong scenarios, and the one sentence that each of them gets: line, path, what was given, what is allowed, the nearest name."""
 
 import re
+from copy import deepcopy
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -210,11 +211,18 @@ def places(data, keys=()):
 PLACES = [keys for keys in places(base()) if keys]
 
 
+def test_a_mapping_that_holds_itself_is_refused():
+    data = base()
+    data["figures"]["panel"] = data
+    with pytest.raises(ScenarioError, match="cannot be written as YAML"):
+        from_mapping(data)
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(["value", "key", "add", "drop"]), KEYS, VALUES), min_size=1, max_size=3))
 def test_mutated_scenarios_never_raise_anything_else(changes):
     data = base()
-    for keys, what, key, value in changes:
+    for keys, what, key, value in deepcopy(changes):  # the values are shared by all examples
         parent = data
         try:
             for part in keys[:-1]:
