@@ -41,6 +41,8 @@ class Gains:
     def _draw(self, n: int) -> np.ndarray:
         draws = [Draw(generator("adaptation", i), (i + 0.5) / self._count) for i in range(self._count)]
         h = self._channel.draw(n, draws).h
+        if n and h.stride(1) == 0:  # one stored gain a transmission
+            h = h[:, :1]
         gains = (h.real.double().square() + h.imag.double().square()).numpy()
         if np.all(gains == gains[:, :1]):
             gains = gains[:, :1]
