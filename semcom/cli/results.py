@@ -84,12 +84,14 @@ def export(
     semcom export results/quickstart --format latex -o table.tex
     semcom export results/quickstart --rows --format parquet -o rows.parquet
     """
-    from semcom.store.reader import open_results
+    from semcom.store.reader import open_results, read_json
     from semcom.store.writer import atomically, write_text
     from semcom.sweep.collect import collect, rows_of
 
     if format not in FORMATS:
         raise SemcomError(f"--format '{format}' was given; {allowed(format, FORMATS)}")
+    if format == "latex" and rows:
+        raise SemcomError("--format latex is a table of points; leave out --rows, or export the rows as csv, json or parquet")
     layout = open_results(results)
     table = rows_of(layout)
     table = table if rows else collect(layout, table)
@@ -100,7 +102,7 @@ def export(
     text = {
         "csv": lambda: table.to_csv(index=False),
         "json": lambda: table.to_json(orient="records", indent=2, double_precision=15) + "\n",
-        "latex": lambda: latex(table),
+        "latex": lambda: latex(table, read_json(layout.plan)),
     }[format]()
     if out is None:
         sys.stdout.write(text)
@@ -108,18 +110,30 @@ def export(
         write_text(out, text)
 
 
-def latex(points) -> str:
-    """A booktabs tabular a metric: systems by SNR, mean and interval."""
+def latex(points, plan) -> str:
+    """A booktabs tabular a metric and value of every other axis: systems by the scenario's axis, mean and, after ±, half the interval."""
+    from semcom.figures.results import horizontal_axis
+
+    axis = horizontal_axis(plan)
+    others = [other for other in plan["axes"] if other != axis]
     blocks = []
-    for metric, group in points[points["fill"] == "grey"].groupby("metric", sort=False):
-        snrs = sorted(group["snr_db"].unique())
-        lines = [f"% {metric}", rf"\begin{{tabular}}{{l{'r' * len(snrs)}}}", r"\toprule"]
-        lines += [" & ".join(["SNR [dB]", *(f"{snr:g}" for snr in snrs)]) + r" \\", r"\midrule"]
+    for key, group in points[points["fill"] == "grey"].groupby([*others, "metric"], sort=False):
+        values = list(dict.fromkeys(group[axis]))
+        titles = [value if isinstance(value, str) else f"{value:g}" for value in values]
+        lines = ["% " + ", ".join(map(str, key)), rf"\begin{{tabular}}{{l{'r' * len(values)}}}", r"\toprule"]
+        lines += [" & ".join(["SNR [dB]" if axis == "snr_db" else _escaped(axis), *titles]) + r" \\", r"\midrule"]
         for system, curve in group.groupby("system", sort=False):
-            values = {row["snr_db"]: f"{row['mean']:.3g}" for _, row in curve.iterrows() if row["mean"] == row["mean"]}
-            lines.append(" & ".join([_escaped(system), *(values.get(snr, "--") for snr in snrs)]) + r" \\")
+            cells = {row[axis]: _latex_cell(row) for _, row in curve.iterrows()}
+            lines.append(" & ".join([_escaped(system), *(cells.get(value, "--") for value in values)]) + r" \\")
         blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
     return "\n\n".join(blocks) + "\n"
+
+
+def _latex_cell(row) -> str:
+    if row["mean"] != row["mean"]:
+        return "--"
+    half = (row["high"] - row["low"]) / 2
+    return f"${row['mean']:.3g}$" if half != half else rf"${row['mean']:.3g} \pm {half:.2g}$"
 
 
 def _escaped(text: str) -> str:

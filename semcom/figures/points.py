@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: the columns of a table of points that are no swept field
 COLUMNS = (
     "system", "metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
-    "failures", "failure_rate", "mean_given_success", "role", "channel_uses",
+    "failures", "failure_rate", "mean_given_success", "worst_tenth", "role", "channel_uses",
 )  # fmt: skip
 LEVEL = "95 %"  # of every stored interval
 BOUNDS = ("upper bound", "lower bound")  # methods of intervals with one end

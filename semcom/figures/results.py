@@ -26,7 +26,7 @@ def draw(layout: Layout, points: pd.DataFrame, differences: pd.DataFrame, metric
     asked = plan["figures"]["curves"]
     held = set(points["metric"][points["mean"].notna()])
     wanted = [metric for metric in metrics or asked["metrics"] or plan["metrics"] if metric in held]
-    axis = asked["axis"] or default_axis(plan["axes"])
+    axis = horizontal_axis(plan)
     figures = dict(_curve_figures(points, wanted, plan, axis))
     figures.update(_difference_figures(differences, wanted, plan, axis))
     if metrics is None:
@@ -34,9 +34,10 @@ def draw(layout: Layout, points: pd.DataFrame, differences: pd.DataFrame, metric
     return [path for name, figure in figures.items() for path in style.save(figure, layout.figures / name)]
 
 
-def default_axis(axes: Sequence[str]) -> str:
-    """The horizontal axis where the scenario names none: the SNR where it is swept, else the first axis."""
-    return axes[0] if axes and "snr_db" not in axes else "snr_db"
+def horizontal_axis(plan: Mapping[str, Any]) -> str:
+    """The scenario's axis for curves; where it names none, the SNR if it is swept or nothing is, else the first axis."""
+    axes = plan["axes"]
+    return plan["figures"]["curves"]["axis"] or (axes[0] if axes and "snr_db" not in axes else "snr_db")
 
 
 def _curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:

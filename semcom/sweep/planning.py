@@ -104,5 +104,5 @@ class Planner:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    values = {axis: float(value) if isinstance(value, Fraction) else value for axis, value in entry.values.items()}
+    values = {axis: str(value) if isinstance(value, Fraction) else value for axis, value in entry.values.items()}
     return {**vars(entry), "values": values}

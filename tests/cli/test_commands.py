@@ -165,3 +165,14 @@ def test_help_and_validate_answer_in_under_two_seconds(words, request):
         subprocess.run([sys.executable, "-m", "semcom.cli.main", *words], check=True, capture_output=True, cwd=request.config.rootpath)
         times.append(time.monotonic() - start)
     assert min(times) < 2.0
+
+
+def test_tables_run_along_the_scenarios_axis(semcom, scenario):
+    data = yaml.safe_load(scenario.read_text())
+    del data["sweep"]
+    scenario.write_text(yaml.safe_dump({**data, "snr_db": 10, "sweep": {"bandwidth_ratio": ["1/24", "1/12"]}} | {"bandwidth_ratio": None}))
+    _, out, _ = semcom("run", scenario)
+    assert "PSNR [dB] at snr_db = 10; k = 512, 1024 channel uses" in out
+    header = next(line for line in out.splitlines() if line.startswith("bandwidth_ratio"))
+    assert header.split() == ["bandwidth_ratio", "1/24", "1/12"]
+    assert "1/24 & 1/12" in semcom("export", "results/small", "--format", "latex")[1]
