@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and how it exits."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -176,3 +177,18 @@ def test_tables_run_along_the_scenarios_axis(semcom, scenario):
     header = next(line for line in out.splitlines() if line.startswith("bandwidth_ratio"))
     assert header.split() == ["bandwidth_ratio", "1/24", "1/12"]
     assert "1/24 & 1/12" in semcom("export", "results/small", "--format", "latex")[1]
+
+
+def test_a_package_offers_a_component_by_an_entry_point(tmp_path, request):
+    """What `pip install` leaves of a package with an entry point: a module and its dist-info."""
+    (tmp_path / "nakagami.py").write_text((request.config.rootpath / "examples" / "nakagami.py").read_text())
+    info = tmp_path / "nakagami-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nakagami\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[semcom.channel]\nnakagami = nakagami:Nakagami\n")
+    command = [sys.executable, "-m", "semcom.cli.main", "validate", "scenarios/quickstart.yaml", "--set", "channel={kind: nakagami, m: 2}"]
+    plain = subprocess.run(command, capture_output=True, text=True, cwd=request.config.rootpath)
+    assert plain.returncode == 2 and "there is no channel 'nakagami'" in plain.stderr
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    offered = subprocess.run(command, capture_output=True, text=True, cwd=request.config.rootpath, env=environment)
+    assert offered.returncode == 0, offered.stderr
