@@ -26,13 +26,13 @@ def rows_of(layout: Layout) -> pd.DataFrame:
     }
     by_unit = dict(tuple(stored[stored["repeat"] < plan["repeats"]].groupby("unit")))
     tables = []
-    for place, entry in enumerate(plan["entries"]):
+    for entry in plan["entries"]:
         for unit in dict.fromkeys(entry["unit"].values()):
             if unit not in by_unit:
                 continue
             table = by_unit[unit].merge(wanted[plan["source_of"][unit]], on=["image", "digest"])
             tuned_for = ",".join(metric for metric, chosen in entry["unit"].items() if chosen == unit)
-            table = table.assign(system=entry["system"], role=entry["role"], entry=place, metrics=tuned_for)
+            table = table.assign(system=entry["system"], role=entry["role"], metrics=tuned_for)
             tables.append(table.assign(**{axis: entry["values"][axis] for axis in axes}))
     if not tables:
         raise StoreError(f"{layout.root} holds no finished rows of its plan yet; 'semcom run' computes them")
