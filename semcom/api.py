@@ -21,8 +21,7 @@ def images(source: str | dict[str, Any], limit: int | None = None) -> ImageBatch
 
         batch = semcom.images({"kind": "folder", "path": "my/pictures", "size": [128, 256]}, limit=8)
     """
-    fields = {"kind": source} if isinstance(source, str) else dict(source)
-    prepared = registry.find("source", fields.pop("kind")).model_validate(fields).build()
+    prepared = registry.parse("source", source).build()
     return prepared.load([ref.id for ref in prepared.images()][:limit])
 
 

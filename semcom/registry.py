@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -84,3 +86,11 @@ def find(role: str, kind: str, allow_plugins: bool = False) -> type[BaseModel]:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ScenarioError(f"{role} '{kind}' cannot be imported from '{target}': {error}") from error
+
+
+def parse(role: str, value: str | Mapping[str, Any] | BaseModel, allow_plugins: bool = False) -> BaseModel:
+    """The description that a kind, a mapping with a kind, or a description stands for."""
+    if isinstance(value, BaseModel):
+        return value
+    fields = {"kind": value} if isinstance(value, str) else dict(value)
+    return find(role, fields.pop("kind"), allow_plugins).model_validate(fields)

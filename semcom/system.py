@@ -35,12 +35,11 @@ class System:
     def of(transmit, link, receive, channel="awgn", context: Context | None = None, allow_plugins: bool = False) -> System:
         """Prepare a system. Each part is a kind, a mapping with a kind, or a description."""
         context = context or Context()
-        describe = lambda role, value: _describe(role, value, allow_plugins)  # noqa: E731
-        prepared_channel = describe("channel", channel).build(context.device)
+        air = registry.parse("channel", channel, allow_plugins).build(context.device)
         return System(
-            describe("transmit", transmit).build(context),
-            describe("link", link).build(prepared_channel, context.device),
-            describe("receive", receive).build(context),
+            registry.parse("transmit", transmit, allow_plugins).build(context),
+            registry.parse("link", link, allow_plugins).build(air, context.device),
+            registry.parse("receive", receive, allow_plugins).build(context),
         )
 
     def budget(self, channel_uses: int, condition: Condition) -> Budget:
@@ -63,15 +62,6 @@ class System:
         condition, streams = Condition(snr_db), Streams.of(images.ids, seed, repeat)
         message = self.transmit.encode(images, self.budget(uses, condition), streams)
         return self.deliver(message, [condition] * len(images), streams)
-
-
-def _describe(role: str, value, allow_plugins: bool):
-    if isinstance(value, str):
-        value = {"kind": value}
-    if not isinstance(value, dict):
-        return value
-    description = registry.find(role, value["kind"], allow_plugins)
-    return description.model_validate({key: item for key, item in value.items() if key != "kind"})
 
 
 def _without_snr(budget: Budget) -> Budget:

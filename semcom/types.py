@@ -11,6 +11,9 @@ from semcom.errors import DataError, LedgerError
 
 torch = lazy.load("torch")
 
+#: the level of a picture that was lost
+GREY = 0.5
+
 
 @dataclass(frozen=True)
 class ImageBatch:
@@ -127,6 +130,11 @@ class Message:
 
     def __len__(self) -> int:
         return len(next(iter(self.parts.values())))
+
+    @property
+    def feasible(self) -> torch.Tensor:
+        """bool [B]: the rows that have something to send."""
+        return torch.tensor([reason is None for reason in self.infeasible or (None,) * len(self)], dtype=torch.bool)
 
     def select(self, rows: Sequence[int]) -> Message:
         """The rows, in any order and number: how one encoding meets many SNRs and repeats."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # the same examples in every run: a fault is found while one looks for faults, not while something else is checked
@@ -18,3 +19,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"development data is not beside the repository ({SHARED} is absent)")
     return SHARED
+
+
+@pytest.fixture
+def one_thread():
+    """What a test computes is small: one thread is as fast as several, and does not wait for the others."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

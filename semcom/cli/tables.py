@@ -29,8 +29,8 @@ def print_points(points: pd.DataFrame, plan: dict[str, Any]) -> None:
         console.print(_table(group, axis, list(dict.fromkeys(shown[axis]))))
     for metric, reason in plan["absent"].items():
         console.print(f"{metric}: absent. {reason}")
-    for note in dict.fromkeys(part for note in shown["note"] if note for part in note.split("; ")):
-        console.print(f"note: {note}")
+    for caveat in dict.fromkeys(part for note in shown["note"] if note for part in note.split("; ")):
+        console.print(f"note: {caveat}")
 
 
 def _title(group: pd.DataFrame, key: dict[str, Any], plan: dict[str, Any]) -> str:

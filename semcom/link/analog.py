@@ -72,7 +72,7 @@ class AnalogLink(base.Link):
 
     def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
         parts = base.parts_of(message, Reals, "analog")
-        feasible = base.feasible_rows(message, self.device)
+        feasible = message.feasible.to(self.device)
         k, side_bits = message.budget.channel_uses, 0 if message.side is None else message.side.bits.shape[1]
         header_uses = header.uses(side_bits)
         _check_charged(message.budget, side_bits)

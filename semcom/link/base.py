@@ -169,12 +169,6 @@ def parts_of(message: Message, kind: type[Bits] | type[Reals], link: str) -> dic
     return dict(message.parts)
 
 
-def feasible_rows(message: Message, device: torch.device | str) -> torch.Tensor:
-    """bool [B]: the rows that have a message to send."""
-    reasons = message.infeasible or (None,) * len(message)
-    return torch.tensor([reason is None for reason in reasons], dtype=torch.bool).to(device)
-
-
 def is_silent(message: Message) -> bool:
     """Whether a message of bits has none at all, for any image: there is nothing to send."""
     return message.side is None and not any(part.bits.shape[1] for part in message.parts.values())

@@ -101,7 +101,7 @@ class DigitalLink(base.Link):
 
     def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
         base.parts_of(message, Bits, "digital")
-        feasible = base.feasible_rows(message, self.device)
+        feasible = message.feasible.to(self.device)
         if base.is_silent(message):
             return base.silence(message, feasible, air)
         frame = self._frame(message.budget.channel_uses)

@@ -125,7 +125,7 @@ class IdealLink(base.Link):
 
     def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
         parts = base.parts_of(message, Bits, "ideal")
-        feasible = base.feasible_rows(message, self.device)
+        feasible = message.feasible.to(self.device)
         if base.is_silent(message):
             return base.silence(message, feasible, air)
         k, side_bits = message.budget.channel_uses, 0 if message.side is None else message.side.bits.shape[1]

@@ -14,11 +14,10 @@ from semcom.codecs.resample import SCALES, coded_size, resample
 from semcom.component import Component
 from semcom.protocols import Context
 from semcom.rng import Streams
-from semcom.types import Received, ReceivedBits, Reconstruction
+from semcom.types import GREY, Received, ReceivedBits, Reconstruction
 
 torch = lazy.load("torch")
 
-GREY = 0.5
 MEMO_BYTES = 64 * 2**20  # of pictures decoded before, so that the same payload at many SNRs is decoded once
 
 

@@ -11,8 +11,8 @@ from semcom.component import Component
 from semcom.errors import ScenarioError
 from semcom.protocols import Context
 from semcom.rng import Streams
-from semcom.softcast import GREY, Block, Format, bits_to_level, format_of
-from semcom.types import Received, ReceivedReals, Reconstruction
+from semcom.softcast import Block, Format, bits_to_level, format_of
+from semcom.types import GREY, Received, ReceivedReals, Reconstruction
 
 torch = lazy.load("torch")
 

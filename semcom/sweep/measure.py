@@ -13,9 +13,6 @@ from semcom.protocols import Metric
 
 torch = lazy.load("torch")
 
-GREY = 0.5
-
-
 class Measure:
     """Measures reconstructions against originals.
 
@@ -43,6 +40,12 @@ class Measure:
         while len(self._known) > self._keep:
             self._known.popitem(last=False)
         return result
+
+
+def shown(pixels: torch.Tensor, ok: torch.Tensor, instead: torch.Tensor | float) -> torch.Tensor:
+    """``pixels`` [B, 3, H, W] with the rows that are not ``ok`` bool [B] replaced: by a grey level, or a picture [3, H, W]."""
+    instead = torch.as_tensor(instead, dtype=pixels.dtype, device=pixels.device)
+    return torch.where(ok.to(pixels.device)[:, None, None, None], pixels, instead)
 
 
 def _digest(picture: torch.Tensor) -> bytes:

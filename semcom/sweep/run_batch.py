@@ -13,11 +13,11 @@ from semcom.errors import Infeasible
 from semcom.rng import Streams
 from semcom.store.layout import Layout
 from semcom.store.writer import write_picture
-from semcom.sweep.measure import GREY, Measure
+from semcom.sweep.measure import Measure, shown
 from semcom.sweep.plan import Batch, Row, source_key
 from semcom.sweep.workshop import Workshop
 from semcom.system import System
-from semcom.types import Budget, Condition, Message, Reconstruction
+from semcom.types import GREY, Budget, Condition, ImageBatch, Message, Reconstruction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +33,10 @@ class Encodings:
     keep: int = 64
     _known: OrderedDict[Any, Message] = field(default_factory=OrderedDict)
 
-    def get(self, system: System, chunk: Sequence[str], load, budget: Budget, seed: int) -> Message:
-        key = (id(system.transmit), tuple(chunk), budget, seed)
+    def get(self, system: System, images: ImageBatch, budget: Budget, seed: int) -> Message:
+        key = (id(system.transmit), images.ids, budget, seed)
         if key not in self._known:
-            self._known[key] = system.transmit.encode(load(), budget, Streams.of(chunk, seed))
+            self._known[key] = system.transmit.encode(images, budget, Streams.of(images.ids, seed))
             if len(self._known) > self.keep:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
@@ -74,10 +74,10 @@ def _run(batch: Batch, bench: Bench) -> list[dict[str, Any]]:
             records[row.key] = _infeasible(row, str(reason), bench.measure.columns)
         else:
             by_budget.setdefault(budget, []).append(row)
+    images = bench.workshop.images(unit.source, batch.chunk)
+    place = {image: number for number, image in enumerate(batch.chunk)}
     for budget, rows in by_budget.items():
-        images = bench.workshop.images(unit.source, batch.chunk)
-        message = bench.encodings.get(system, batch.chunk, lambda images=images: images, budget, unit.seed)
-        place = {image: number for number, image in enumerate(batch.chunk)}
+        message = bench.encodings.get(system, images, budget, unit.seed)
         wanted = [place[row.image.id] for row in rows]
         sent = message.select(wanted)
         streams = Streams(unit.seed, tuple(row.image.id for row in rows), tuple(row.repeat for row in rows))
@@ -89,20 +89,13 @@ def _run(batch: Batch, bench: Bench) -> list[dict[str, Any]]:
 
 
 def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, originals: torch.Tensor, bench: Bench) -> list[dict[str, Any]]:
-    pixels, ok = result.pixels.float(), result.ok.cpu().clone()
-    reasons = sent.infeasible or (None,) * len(rows)
-    for number, reason in enumerate(reasons):
-        if reason is not None:
-            ok[number] = False
-    lost = ~ok
-    pixels = torch.where(lost.to(pixels.device)[:, None, None, None], torch.full_like(pixels, GREY), pixels)
+    ok, reasons = result.ok.cpu() & sent.feasible, sent.infeasible or (None,) * len(rows)
+    pixels = shown(result.pixels.float(), ok, GREY)
     keys = [row.image.digest for row in rows]
-    shown_grey = bench.measure(keys, originals, pixels)
-    shown_prior = shown_grey
-    if bool(lost.any()):
-        prior = bench.workshop.source(rows[0].unit.source).prior().to(pixels)
-        with_prior = torch.where(lost.to(pixels.device)[:, None, None, None], prior[None], pixels)
-        shown_prior = bench.measure(keys, originals, with_prior)
+    with_grey = with_prior = bench.measure(keys, originals, pixels)
+    if not bool(ok.all()):
+        prior = bench.workshop.source(rows[0].unit.source).prior()
+        with_prior = bench.measure(keys, originals, shown(pixels, ok, prior))
     records = []
     for number, row in enumerate(rows):
         _keep_pictures(row, originals[number], pixels[number], bool(ok[number]), bench)
@@ -112,8 +105,8 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, origina
                 "status": "done" if reasons[number] is None else "infeasible",
                 "reason": reasons[number] or "",
                 "ok": bool(ok[number]),
-                **shown_grey[number],
-                **{f"{column}@prior": value for column, value in shown_prior[number].items()},
+                **with_grey[number],
+                **{f"{column}@prior": value for column, value in with_prior[number].items()},
                 **{name: int(count[number]) for name, count in result.counts.items()},
                 "channel_uses": int(result.usage.granted[number]),
                 "energy": float(result.usage.energy[number]),

@@ -13,10 +13,10 @@ from semcom import units
 from semcom.errors import Infeasible
 from semcom.protocols import ImageRef
 from semcom.rng import Streams
-from semcom.sweep.measure import GREY, Measure
+from semcom.sweep.measure import Measure, shown
 from semcom.sweep.workshop import Workshop
 from semcom.system import System
-from semcom.types import Bits, Budget, Condition, ImageBatch, Message, Received, ReceivedBits, Usage
+from semcom.types import GREY, Bits, Budget, Condition, ImageBatch, Message, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
 
@@ -98,9 +98,7 @@ class Tuner:
             streams = Streams.of(images.ids, self.seed)
             message = system.transmit.encode(images, budget, streams)
             result = system.receive.decode(_as_sent(message), streams.for_system(system.id))
-            fits = torch.tensor([reason is None for reason in message.infeasible or (None,) * len(images)])
-            shown = (fits & result.ok.cpu()).to(result.pixels.device)[:, None, None, None]
-            self._delivered[key] = self._mean(images, torch.where(shown, result.pixels, torch.full_like(result.pixels, GREY)))
+            self._delivered[key] = self._mean(images, shown(result.pixels, message.feasible & result.ok.cpu(), GREY))
         return self._delivered[key]
 
     def _simulated(self, system: System, images: ImageBatch, budget: Budget, point) -> dict[str, float]:
@@ -109,8 +107,7 @@ class Tuner:
         message = system.transmit.encode(images, budget, Streams.of(images.ids, self.seed)).select(rows)
         streams = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats)
         result = system.deliver(message, [Condition(point.snr_db)] * len(rows), streams)
-        shown = result.ok.to(result.pixels.device)[:, None, None, None]
-        return self._mean(images.select(rows), torch.where(shown, result.pixels, torch.full_like(result.pixels, GREY)))
+        return self._mean(images.select(rows), shown(result.pixels, message.feasible & result.ok.cpu(), GREY))
 
     def _mean(self, images: ImageBatch, pictures: torch.Tensor) -> dict[str, float]:
         values = self.measure([f"tuning/{image}" for image in images.ids], images.pixels, pictures)

@@ -8,12 +8,8 @@ from semcom.train.optimise import seeded
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small lose time with more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _one_thread(one_thread):
+    pass
 
 
 @pytest.fixture(scope="session")

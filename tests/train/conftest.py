@@ -1,7 +1,6 @@
 """A toy pack, a tiny recipe, and accelerate's process-wide state put back between tests."""
 
 import pytest
-import torch
 import yaml
 
 from semcom.scenario.yaml_file import read_text
@@ -10,16 +9,13 @@ from semcom.train.recipe import check
 
 
 @pytest.fixture(autouse=True)
-def fresh_accelerate():
+def fresh_accelerate(one_thread):
     """One process trains once; a test process does so often, in several precisions."""
     from accelerate.state import AcceleratorState
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     AcceleratorState._reset_state(True)
     yield
     AcceleratorState._reset_state(True)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
