@@ -32,6 +32,10 @@ class Component(BaseModel):
         """Link and receive: None, or one sentence that says why it cannot serve this transmitter's description."""
         return None
 
+    def available(self) -> str | None:
+        """None, or one sentence that says what this component needs, is not on this machine, and how to get it."""
+        return None
+
     def identity(self) -> dict[str, Any]:
         """What of this component changes the numbers: its parameters, its version, and whose code it is.
 

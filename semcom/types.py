@@ -98,17 +98,20 @@ class Reals:
     """An analog part with mean power at most 1 a real element, per image.
 
     ``values`` float32 [B, D] in order of importance: a link that cannot carry all D drops from the end.
-    ``shape`` is what D unfolds to at the receiver, which also knows how to undo the order.
+    ``shape`` is what D unfolds to at the receiver, which also knows how to undo the order. ``powers``: what both ends
+    expect of the mean square along the first dimension of ``shape``, where that is an agreement for an average SNR;
+    the message then lists it as free.
     """
 
     values: torch.Tensor
     shape: tuple[int, ...]
+    powers: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
 
     def select(self, rows: torch.Tensor) -> Reals:
-        return Reals(self.values[rows], self.shape)
+        return Reals(self.values[rows], self.shape, self.powers)
 
 
 @dataclass(frozen=True)
@@ -161,13 +164,14 @@ class ReceivedReals:
     """An analog part as it arrived, unbiased.
 
     ``values`` float32 [B, D] in message units; ``noise_std`` float32 [B, D] in message units, inf where
-    nothing arrived; ``ok`` bool [B], False where nothing at all did.
+    nothing arrived; ``ok`` bool [B], False where nothing at all did; ``powers`` as in `Reals`.
     """
 
     values: torch.Tensor
     noise_std: torch.Tensor
     shape: tuple[int, ...]
     ok: torch.Tensor
+    powers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def _split(parts: dict[str, Reals], values: torch.Tensor, noise_std: torch.Tenso
     received, start = {}, 0
     for name, part in parts.items():
         piece = slice(start, start + part.values.shape[1])
-        received[name] = ReceivedReals(values[:, piece], noise_std[:, piece], part.shape, ok)
+        received[name] = ReceivedReals(values[:, piece], noise_std[:, piece], part.shape, ok, part.powers)
         start = piece.stop
     return received
 

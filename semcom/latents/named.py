@@ -1,0 +1,84 @@
+"""The autoencoder that a component names, and what of it changes its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from semcom.component import Component
+from semcom.errors import WeightsError
+from semcom.latents import tables
+from semcom.models import storage
+from semcom.models.pretrained import Pretrained
+
+#: the weights that ship
+DEFAULT = "autoencoder"
+#: of a folder's facts, those that change what is sent
+_FACTS = ("normalised", "latents")
+
+
+class NamedAutoencoder(Component):
+    """Base of the descriptions that send or receive an autoencoder's latents."""
+
+    autoencoder: str = Field(
+        DEFAULT, min_length=1, description="weights that ship (`semcom weights list`), a local folder or file, or a hub id"
+    )
+    revision: str | None = Field(None, description="commit of a hub id, 40 hex digits")
+    subfolder: str | None = Field(None, description="where in the folder or hub repository")
+
+    @property
+    def pretrained(self) -> Pretrained:
+        return Pretrained(self.autoencoder, self.revision, self.subfolder)
+
+    def available(self) -> str | None:
+        try:
+            self.pretrained.file()
+        except WeightsError as error:
+            return str(error)
+        return None
+
+    def identity(self) -> dict[str, Any]:
+        """Weights, statistics and tables by their digests, wherever they lie; None for what is not there."""
+        plain = {name: value for name, value in super().identity().items() if name not in NamedAutoencoder.model_fields}
+        return {**plain, "autoencoder": digests(self.pretrained)}
+
+    def same_autoencoder(self, transmit: Component) -> str | None:
+        """None, or one sentence that says that ``transmit`` names another autoencoder."""
+        mine, theirs = (
+            {name: getattr(part, name, None) for name in NamedAutoencoder.model_fields} for part in (self, transmit)
+        )
+        if mine == theirs:
+            return None
+        given, other = (" ".join(str(value) for value in names.values() if value) for names in (mine, theirs))
+        return f"receive '{self.kind}' names the autoencoder '{given}' and its transmitter '{other}'; give both the same"
+
+
+def digests(pretrained: Pretrained) -> dict[str, str | None]:
+    """SHA-256 of the weights, of what their folder says of the latents, and of the entropy tables beside them."""
+    try:
+        file = pretrained.file()
+    except WeightsError:
+        return {"weights": None, "latents": None, "tables": None}
+    facts = {name: value for name, value in storage.facts(file.parent).items() if name in _FACTS}
+    beside = tables.path_of(file)
+    return {
+        "weights": _digest(file, _stamp(file)),
+        "latents": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest() if facts else None,
+        "tables": _digest(beside, _stamp(beside)) if beside.is_file() else None,
+    }
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does, so that its digest may be kept."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, stamp: tuple[int, int]) -> str:
+    return storage.digest(path)
