@@ -30,6 +30,8 @@ TABLE: dict[str, dict[str, str]] = {
         "image_codec": "semcom.transmit.image_codec:ImageCodec",
         "softcast": "semcom.transmit.softcast:SoftCast",
         "prior": "semcom.transmit.prior:Prior",
+        "vae_latent": "semcom.transmit.vae_latent:VaeLatent",
+        "vae_latent_quantised": "semcom.transmit.vae_latent_quantised:VaeLatentQuantised",
     },
     "link": {
         "digital": "semcom.link.digital:Digital",
@@ -41,6 +43,7 @@ TABLE: dict[str, dict[str, str]] = {
         "image_codec": "semcom.receive.image_codec:ImageCodec",
         "softcast": "semcom.receive.softcast:SoftCast",
         "prior": "semcom.receive.prior:Prior",
+        "vae": "semcom.receive.vae:Vae",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",
@@ -50,6 +53,7 @@ TABLE: dict[str, dict[str, str]] = {
         "lpips_alex": "semcom.metrics.lpips:LPIPSAlex",
         "lpips_vgg": "semcom.metrics.lpips:LPIPSVGG",
         "lpips_squeeze": "semcom.metrics.lpips:LPIPSSqueeze",
+        "lpips_semcom": "semcom.metrics.lpips_semcom:LPIPSSemcom",
     },
 }
 

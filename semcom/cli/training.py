@@ -131,6 +131,26 @@ def card(
     print(pinned.card(name), end="")
 
 
+@weights.command()
+def tables(
+    name: Annotated[str, typer.Argument(metavar="AUTOENCODER", help="A folder that `semcom train` or diffusers wrote, or a .safetensors file.")],
+    packs: Annotated[list[Path], typer.Argument(metavar="PACK...", help="Training pictures that `semcom pack` put together.")],
+    size: Annotated[tuple[int, int], typer.Option(help="H W of the pictures, multiples of 8.")] = (128, 256),
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures to fit to, at most, evenly spread over the packs.")] = 256,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Fit what is sent beside the weights: statistics of the latents, and tables for coding them as bits.
+
+    \b
+    semcom weights tables runs/autoencoder/weights packs/streets.safetensors
+    """
+    from semcom.models import storage
+    from semcom.train.tables import make
+
+    path = make(name, packs, size, pictures, device)
+    print(f"{path}: {path.stat().st_size / 2**10:.0f} KiB, SHA-256 {storage.digest(path)}")
+
+
 def _checked() -> list[dict]:
     from semcom.models import weights as pinned
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 
 import lazy_loader as lazy
 import numpy as np
@@ -15,6 +16,7 @@ from semcom.errors import DataError, ScenarioError
 from semcom.latents import tables
 from semcom.latents.allocation import relative
 from semcom.latents.codec import LatentCodec
+from semcom.latents.named import found, stamp
 from semcom.models import storage
 from semcom.models.pretrained import Pretrained
 
@@ -46,12 +48,12 @@ class LatentCoder:
         self.model = pretrained.load(device)
         self.channels, self.factor = self.model.channels, self.model.factor
         self.side_bits = 0 if self.model.normalised else SCALE_BITS
-        found = tables.load(self.file, storage.digest(self.file))
-        self.codec = None if found is None else LatentCodec(found)
-        ones = np.ones(self.channels)
-        self.sensitivity = ones if found is None else relative(found.sensitivity)
-        self.power = relative(self.model.power.double().cpu().numpy()) if self.model.normalised or not found else relative(found.power)
-        mean = np.zeros(self.channels) if self.model.normalised or found is None else found.mean
+        known = tables.load(self.file, storage.digest(self.file))
+        self.codec = None if known is None else LatentCodec(known)
+        self.sensitivity = np.ones(self.channels) if known is None else relative(known.sensitivity)
+        own = self.model.normalised or known is None  # the model's statistics, not those of the tables
+        self.power = relative(self.model.power.cpu().numpy() if own else known.power)
+        mean = np.zeros(self.channels) if own else known.mean
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[None, :, None, None]
         self._kept: OrderedDict[bytes, torch.Tensor] = OrderedDict()
 
@@ -92,22 +94,18 @@ class LatentCoder:
 
 def coder(pretrained: Pretrained, device: str) -> LatentCoder:
     """The prepared autoencoder, one for all that name it. Raises: WeightsError."""
-    file = pretrained.file()
-    seen = tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in _files(file))
-    return _coder(pretrained, str(device), seen)
-
-
-def _files(file) -> Iterator:
-    return (path for path in (file, file.parent / storage.FACTS, tables.path_of(file)) if path.is_file())
+    file = found(pretrained)
+    beside = (file, file.parent / storage.FACTS, tables.path_of(file))
+    return _coder(pretrained, str(device), file, tuple(stamp(path) for path in beside if path.is_file()))
 
 
 @lru_cache(maxsize=4)
-def _coder(pretrained: Pretrained, device: str, seen: tuple) -> LatentCoder:
+def _coder(pretrained: Pretrained, device: str, file: Path, seen: tuple[tuple[int, int], ...]) -> LatentCoder:
     return LatentCoder(pretrained, device)
 
 
 @contextmanager
-def _exact():
+def _exact() -> Iterator[None]:
     """Convolutions in float32 throughout: TensorFloat-32, cuDNN's default, would change the third digit."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield

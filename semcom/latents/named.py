@@ -13,7 +13,7 @@ from pydantic import Field
 from semcom.component import Component
 from semcom.errors import WeightsError
 from semcom.latents import tables
-from semcom.models import storage
+from semcom.models import storage, weights
 from semcom.models.pretrained import Pretrained
 
 #: the weights that ship
@@ -37,7 +37,7 @@ class NamedAutoencoder(Component):
 
     def available(self) -> str | None:
         try:
-            self.pretrained.file()
+            found(self.pretrained)
         except WeightsError as error:
             return str(error)
         return None
@@ -61,24 +61,43 @@ class NamedAutoencoder(Component):
 def digests(pretrained: Pretrained) -> dict[str, str | None]:
     """SHA-256 of the weights, of what their folder says of the latents, and of the entropy tables beside them."""
     try:
-        file = pretrained.file()
+        file = found(pretrained)
     except WeightsError:
         return {"weights": None, "latents": None, "tables": None}
-    facts = {name: value for name, value in storage.facts(file.parent).items() if name in _FACTS}
-    beside = tables.path_of(file)
+    facts, beside = file.parent / storage.FACTS, tables.path_of(file)
     return {
-        "weights": _digest(file, _stamp(file)),
-        "latents": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest() if facts else None,
-        "tables": _digest(beside, _stamp(beside)) if beside.is_file() else None,
+        "weights": _digest(file, stamp(file)),
+        "latents": _digest_of_facts(facts, stamp(facts)) if facts.is_file() else None,
+        "tables": _digest(beside, stamp(beside)) if beside.is_file() else None,
     }
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Changes when the file does, so that its digest may be kept."""
+def found(pretrained: Pretrained) -> Path:
+    """The file of the weights; the digest of what ships is checked once, not at every look. Raises: WeightsError."""
+    if pretrained.name in weights.TABLE:
+        path = weights.ROOT / pretrained.name / weights.TABLE[pretrained.name].file
+        if path.is_file():
+            return _checked(pretrained, path, stamp(path))
+    return pretrained.file()
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does, so that what was read of it may be kept."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=64)
-def _digest(path: Path, stamp: tuple[int, int]) -> str:
+def _checked(pretrained: Pretrained, path: Path, seen: tuple[int, int]) -> Path:
+    return pretrained.file()
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, seen: tuple[int, int]) -> str:
     return storage.digest(path)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_facts(path: Path, seen: tuple[int, int]) -> str:
+    told = {name: value for name, value in storage.facts(path.parent).items() if name in _FACTS}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -80,7 +80,8 @@ class Tables:
 
     def save(self, path: Path) -> None:
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
-        np.savez_compressed(path, format=FORMAT, **arrays)
+        with path.open("wb") as file:  # numpy would add its own suffix to a name
+            np.savez_compressed(file, format=FORMAT, **arrays)
 
 
 def path_of(weights: Path) -> Path:

@@ -14,11 +14,15 @@ ROOT = Path(__file__).resolve().parents[1] / "weights"
 
 @dataclass(frozen=True)
 class Pinned:
-    """Weights that ship. ``file`` lies in ROOT/NAME; ``sha256`` is its digest; ``licence`` says on what terms."""
+    """Weights that ship. ``file`` lies in ROOT/NAME; ``sha256`` is its digest; ``licence`` says on what terms.
+
+    ``also``: (file, digest) of what else lies there and changes numbers, such as tables of latents.
+    """
 
     file: str
     sha256: str
     licence: str
+    also: tuple[tuple[str, str], ...] = ()
 
 
 #: name -> weights; `semcom train` prints the line of what it made (docs/training.md)
@@ -37,15 +41,17 @@ def find(name: str) -> Path:
 
 def check(name: str) -> str | None:
     """None if the weights are there and are those that the table promises; else one sentence."""
-    pinned, path = TABLE[name], ROOT / name / TABLE[name].file
-    if not path.is_file():
-        return (
-            f"the weights '{name}' are missing: put {pinned.file} with SHA-256 {pinned.sha256} into '{path.parent}', "
-            "or install semcom again"
-        )
-    found = storage.digest(path)
-    if found != pinned.sha256:
-        return f"'{path}' is not what was pinned: its SHA-256 is {found} and should be {pinned.sha256}; install semcom again"
+    pinned = TABLE[name]
+    for file, sha256 in ((pinned.file, pinned.sha256), *pinned.also):
+        path = ROOT / name / file
+        if not path.is_file():
+            return (
+                f"the weights '{name}' are missing: put {file} with SHA-256 {sha256} into '{path.parent}', "
+                "or install semcom again"
+            )
+        found = storage.digest(path)
+        if found != sha256:
+            return f"'{path}' is not what was pinned: its SHA-256 is {found} and should be {sha256}; install semcom again"
     return None
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from semcom.errors import ScenarioError
-from semcom.scenario.identity import digest
+from semcom.errors import ScenarioError, WeightsError
+from semcom.scenario.identity import canonical, digest
+from semcom.scenario.systems import ROLES
 from semcom.sweep.measure import Measure
 from semcom.sweep.workshop import Workshop
 
@@ -21,9 +24,11 @@ class Prepared:
 
 
 def prepare(scenario, device: str) -> Prepared:
-    """Raises: ScenarioError where no metric can be measured, or for a GPU that is not there."""
-    device = resolve_device(device)
-    sizes = sorted({point.source.size for point in scenario.points()})
+    """Raises: ScenarioError where no metric can be measured, or for a GPU that is not there; WeightsError where a
+    system needs weights that are not there."""
+    device, points = resolve_device(device), scenario.points()
+    check_available(spec for point in points for spec in point.systems)
+    sizes = sorted({point.source.size for point in points})
     usable, absent = [], {}
     for metric in scenario.metrics:
         reasons = (metric.available(), *(metric.check(size) for size in sizes))
@@ -38,6 +43,24 @@ def prepare(scenario, device: str) -> Prepared:
     identity = digest([[metric.identity(), getattr(made, "digest", "")] for metric, made in zip(usable, built, strict=True)])
     quantities = {column: quantity for metric in usable for column, quantity in metric.COLUMNS.items()}
     return Prepared(Workshop(device), Measure(built, quantities), identity, absent)
+
+
+def check_available(specs: Iterable[Any]) -> None:
+    """WeightsError with the first system that needs what is not on this machine."""
+    seen: set[str] = set()
+    for spec in specs:
+        key = canonical([spec.name, spec.parts])
+        if key in seen:
+            continue
+        seen.add(key)
+        first = {path: candidates[0] for path, candidates in spec.tuned.items()}
+        choices = [{**first, path: candidate} for path, candidates in spec.tuned.items() for candidate in candidates] or [{}]
+        for choice in choices:
+            system = spec.resolve(choice)
+            for role in ROLES:
+                look = getattr(getattr(system, role), "available", None)  # a plugin need not be a Component
+                if look and (reason := look()):
+                    raise WeightsError(f"systems.{spec.name}.{role}: {reason}")
 
 
 def resolve_device(device: str) -> str:

@@ -143,6 +143,10 @@ class Steps(torch.utils.data.Dataset):
         places = np.linspace(0, len(self.places) - 1, count).astype(int)
         return self._batch([self.augmentation.centred(*self._decoded(place)) for place in places])
 
+    def centred(self, place: int) -> np.ndarray:
+        """float32 [H, W, 3] of one picture, not augmented."""
+        return self.augmentation.centred(*self._decoded(place))[0]
+
     def _example(self, step: int, row: int) -> tuple[np.ndarray, np.ndarray | None]:
         rng = generator(self.seed, "train", "augment", step, row)
         return self.augmentation(*self._decoded(self.index(step, row)), rng)

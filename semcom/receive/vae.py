@@ -1,0 +1,175 @@
+"""Latents, as they arrived, to pictures."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import ClassVar, Literal
+
+import lazy_loader as lazy
+import numpy as np
+from pydantic import Field
+
+from semcom.component import Component
+from semcom.errors import ScenarioError
+from semcom.latents.allocation import gains, relative
+from semcom.latents.codec import Corrupt
+from semcom.latents.coder import LatentCoder, bits_to_scale, coder
+from semcom.latents.named import NamedAutoencoder
+from semcom.protocols import Context
+from semcom.rng import Streams
+from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
+
+torch = lazy.load("torch")
+
+#: of pictures decoded before, so that the same code at many SNRs is decoded once
+MEMO_BYTES = 256 * 2**20
+
+
+class Vae(NamedAutoencoder):
+    """The autoencoder's picture of the latents that arrived.
+
+    Real numbers (`vae_latent`): `shrink: wiener` makes the linear MMSE estimate of each element, p / (p + s^2) of
+    what arrived, with p the power of its channel and s its noise level; what did not arrive (s = inf) is the
+    channel's mean. `none` takes what arrived as it is. The power allocation is undone. Latents have unit RMS per
+    image: where the channels were scaled differently, the scale of each image is estimated from what arrived and
+    the agreed powers, weighted by their variances.
+
+    Bits (`vae_latent_quantised`): the code is read and each value put where it lay on average; nothing is shrunk.
+    A code that did not arrive, or side information that did not, is a failure: the picture is grey.
+
+    Units: noise levels in message units, 0 to inf. Give transmit and receive the same autoencoder.
+
+    Example::
+
+        receive: {kind: vae, shrink: wiener}
+    """
+
+    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"})
+
+    kind: Literal["vae"] = "vae"
+    shrink: Literal["wiener", "none"] = Field("wiener", description="real latents: linear MMSE estimate, or as they arrived")
+
+    def fits(self, transmit: Component) -> str | None:
+        return self.same_autoencoder(transmit)
+
+    def build(self, context: Context) -> VaeReceiver:
+        return VaeReceiver(coder(self.pretrained, context.device), self.shrink)
+
+
+class VaeReceiver:
+    """A prepared `semcom.protocols.Receiver`."""
+
+    def __init__(self, made: LatentCoder, shrink: str):
+        self.coder, self.shrink = made, shrink
+        self._memo: OrderedDict[tuple, torch.Tensor | None] = OrderedDict()
+
+    def decode(self, received: Received, streams: Streams) -> Reconstruction:
+        part = received.parts.get("latent")
+        if part is None or (self.coder.side_bits and received.side is None):
+            raise ScenarioError("receive: vae needs the part 'latent' of vae_latent, and the scale that its autoencoder has sent")
+        scale, ok = self._scale(received, part)
+        if isinstance(part, ReceivedBits):
+            return self._of_bits(part, scale, ok, received.image_size)
+        pixels = self.coder.pictures(self.latents(part, scale))
+        return Reconstruction(_shown(pixels, ok), ok)
+
+    def _scale(self, received: Received, part: ReceivedBits | ReceivedReals) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """What the latents of each row are to be multiplied by, where it was told, and which rows arrived."""
+        ok = part.ok.to(self.coder.device)
+        if not self.coder.side_bits:
+            return None, ok
+        return bits_to_scale(received.side.bits.to(self.coder.device)), ok & received.side.ok.to(self.coder.device)
+
+    def latents(self, part: ReceivedReals, scale: torch.Tensor | None = None) -> torch.Tensor:
+        """float32 [B, n, h, w]: estimates of what the transmitter took from its encoder, centred."""
+        values, noise = (x.to(self.coder.device).reshape(-1, *part.shape) for x in (part.values, part.noise_std))
+        arrived = noise.isfinite()
+        values, noise = torch.where(arrived, values, 0.0), torch.where(arrived, noise, 0.0)
+        variance = relative(self.coder.power[: part.shape[0]])
+        powers = np.array(part.powers) if part.powers else variance
+        amplitude = gains(powers, variance)
+        if scale is None:
+            scale = self._found_scale(values, noise, arrived, powers, amplitude)
+        power, gain = (torch.tensor(x, dtype=torch.float32, device=values.device)[:, None, None] for x in (powers, amplitude))
+        if self.shrink == "wiener":
+            values = values * power / (power + noise.square()).clamp(min=torch.finfo(torch.float32).tiny)
+        undone = torch.where(arrived & (gain > 0), values / gain.clamp(min=torch.finfo(torch.float32).tiny), 0.0)
+        return undone * scale[:, None, None, None]
+
+    def _found_scale(
+        self, values: torch.Tensor, noise: torch.Tensor, arrived: torch.Tensor, powers: np.ndarray, amplitude: np.ndarray
+    ) -> torch.Tensor:
+        """Scale [B] that gives the latents unit RMS, estimated where channels were scaled differently.
+
+        With gains g, t = mean(P / g^2) over the channels has to be 1 / scale^2, where P are the picture's powers
+        as sent, whose sum is known. Each P is measured as the mean of y^2 - s^2, weighted by 2 (p + s^2)^2, the
+        variance of a Gaussian's square. What is known beforehand is that t lies between its values for a picture
+        all of whose power is in one channel: the estimate is linear in both.
+        """
+        used = amplitude > 0
+        factors = 1.0 / amplitude[used] ** 2 / used.sum()  # t = sum of factors times powers
+        lowest, highest = len(powers) * factors.min(), len(powers) * factors.max()
+        if highest - lowest < 1e-9 * highest:
+            return torch.full((len(values),), highest**-0.5, device=values.device)
+        place = torch.tensor(np.flatnonzero(used), device=values.device)
+        y, s, seen = (x[:, place].double().flatten(2) for x in (values, noise, arrived))
+        p, a = (torch.tensor(x, device=values.device) for x in (powers[used], factors))
+        weight = seen / (2.0 * (p[:, None] + s.square()).square())
+        total = weight.sum(2)
+        some = total > 0
+        measured = torch.where(some, (weight * (y.square() - s.square())).sum(2) / torch.where(some, total, 1.0), p)
+        spread = torch.where(some, 1.0 / torch.where(some, total, 1.0), 0.0)
+        found, variance = (a * measured).sum(1), (a.square() * spread).sum(1)
+        believed = (highest - lowest) ** 2 / 12.0  # of a uniform distribution between the two
+        expected = float((a * p).sum())
+        t = expected + (found - expected) * believed / (believed + variance)
+        t = torch.where(some.any(1), t, expected).clamp(lowest, highest)
+        return t.rsqrt().to(torch.float32)
+
+    def _of_bits(
+        self, part: ReceivedBits, scale: torch.Tensor | None, ok: torch.Tensor, size: tuple[int, int]
+    ) -> Reconstruction:
+        bits, lengths = part.bits.cpu().numpy(), part.lengths.tolist()
+        told = [1.0] * len(bits) if scale is None else scale.tolist()
+        keys = [(row[:n].tobytes(), told[place], size) if bool(ok[place]) else None for place, (row, n) in enumerate(zip(bits, lengths, strict=True))]
+        fresh = [key for key in dict.fromkeys(keys) if key is not None and key not in self._memo]
+        pictures = dict(zip(fresh, self._pictures(fresh), strict=True))
+        for key in dict.fromkeys(keys):
+            if key is not None:
+                pictures.setdefault(key, self._memo.get(key))
+        self._remember(pictures, size)
+        grey = torch.full((3, *size), GREY, device=self.coder.device)
+        rows = [pictures.get(key) for key in keys]
+        good = torch.tensor([row is not None for row in rows], dtype=torch.bool, device=self.coder.device)
+        return Reconstruction(torch.stack([grey if row is None else row for row in rows]), good)
+
+    def _pictures(self, keys: list[tuple]) -> list[torch.Tensor | None]:
+        """A picture for each code that can be read."""
+        latents = [self._read(*key) for key in keys]
+        found: list[torch.Tensor | None] = [None] * len(keys)
+        for count in {len(latent) for latent in latents if latent is not None}:
+            places = [place for place, latent in enumerate(latents) if latent is not None and len(latent) == count]
+            made = self.coder.pictures(torch.from_numpy(np.stack([latents[place] for place in places])))
+            for place, picture in zip(places, made, strict=True):
+                found[place] = picture
+        return found
+
+    def _read(self, bits: bytes, scale: float, size: tuple[int, int]) -> np.ndarray | None:
+        if self.coder.codec is None:
+            raise ScenarioError("receive: vae got bits and its autoencoder has no tables; give transmit and receive the same one")
+        try:
+            quantised = self.coder.codec.decode(np.frombuffer(bits, dtype=np.uint8), *self.coder.grid(size))
+        except Corrupt:  # an error that the CRCs did not see
+            return None
+        return self.coder.codec.restore(quantised) * np.float32(scale)
+
+    def _remember(self, pictures: dict[tuple, torch.Tensor | None], size: tuple[int, int]) -> None:
+        for key, picture in pictures.items():
+            self._memo[key] = picture
+            self._memo.move_to_end(key)
+        while len(self._memo) > max(1, MEMO_BYTES // (12 * size[0] * size[1])):
+            self._memo.popitem(last=False)
+
+
+def _shown(pixels: torch.Tensor, ok: torch.Tensor) -> torch.Tensor:
+    return torch.where(ok[:, None, None, None], pixels, GREY)
