@@ -27,6 +27,8 @@ TOGETHER = 16
 #: batches of latents kept, so that pictures that are sent again with another allocation are not encoded again
 KEPT = 32
 TINY = 1e-12
+#: spread of channels without tables: TAESD with 16 channels has 0.18 on CamVid, with 4 channels 0.10
+USUAL_SPREAD = 0.2
 
 #: side information of an autoencoder whose latents have a scale of their own: quarter decibels from -32 dB
 SCALE_BITS = 8
@@ -38,7 +40,7 @@ class LatentCoder:
     """A prepared autoencoder with C latent channels at 1/``factor`` of the resolution.
 
     ``power`` and ``sensitivity`` float64 [C], relative: mean squares of the channels, and how much an error in them
-    counts; 1 where nothing is known. ``side_bits``: what has to be said of each picture's scale, 0 where latents have
+    counts; 1 where nothing is known. ``spread`` [C]: relative deviation of the powers from picture to picture. ``side_bits``: what has to be said of each picture's scale, 0 where latents have
     unit RMS inside the model. ``codec``: None without tables.
     """
 
@@ -51,6 +53,7 @@ class LatentCoder:
         known = tables.load(self.file, storage.digest(self.file))
         self.codec = None if known is None else LatentCodec(known)
         self.sensitivity = np.ones(self.channels) if known is None else relative(known.sensitivity)
+        self.spread = np.full(self.channels, USUAL_SPREAD) if known is None else known.spread.astype(np.float64)
         own = self.model.normalised or known is None  # the model's statistics, not those of the tables
         self.power = relative(self.model.power.cpu().numpy() if own else known.power)
         mean = np.zeros(self.channels) if own else known.mean

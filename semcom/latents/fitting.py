@@ -49,8 +49,10 @@ def fit(model: Autoencoder, pictures: Iterable[torch.Tensor], weights: str) -> T
 
 def fit_latents(latents: np.ndarray, mean: np.ndarray, sensitivity: np.ndarray, weights: str) -> Tables:
     """The same from latents float32 [N, C, h, w] of unit RMS per image."""
-    power = np.square(latents, dtype=np.float64).mean(axis=(0, 2, 3))
-    power = np.maximum(power / power.mean(), 1e-6)
+    powers = np.square(latents, dtype=np.float64).mean(axis=(2, 3))
+    power = np.maximum(powers.mean(axis=0), 1e-6)
+    spread = powers.std(axis=0) / power
+    power = power / power.mean()
     widths = (1.0 / np.sqrt(sensitivity)).astype(np.float32)
     leading = np.cumsum(power) / np.arange(1, len(power) + 1)
     shifts = np.rint(-OCTAVE / 2.0 * np.log2(leading)).astype(np.int16)
@@ -59,8 +61,8 @@ def fit_latents(latents: np.ndarray, mean: np.ndarray, sensitivity: np.ndarray, 
     counts, centres = _counts(scaled, prediction)
     frequencies, choice = _library(counts)
     return Tables(
-        weights, mean.astype(np.float32), power.astype(np.float32), sensitivity.astype(np.float32), widths, shifts, prediction,
-        choice, frequencies, centres,
+        weights, mean.astype(np.float32), power.astype(np.float32), spread.astype(np.float32), sensitivity.astype(np.float32),
+        widths, shifts, prediction, choice, frequencies, centres,
     )  # fmt: skip
 
 

@@ -50,7 +50,8 @@ class Tables:
     """Statistics and tables of one autoencoder with C latent channels.
 
     ``weights``: SHA-256 of the weights. ``mean`` float32 [C], subtracted before sending where the autoencoder does
-    not do it itself; ``power`` [C], relative mean squares; ``sensitivity`` [C]: squared error of the picture a squared
+    not do it itself; ``power`` [C], relative mean squares, and ``spread`` [C], their relative deviation from picture to
+    picture; ``sensitivity`` [C]: squared error of the picture a squared
     error of the channel, relative. ``widths`` [C]: step of a channel, relative. ``shifts`` int16 [C]: by how many
     1/OCTAVE octaves unit RMS over the first n channels makes them larger than unit RMS over all.
     ``prediction`` int16 [C, 4 + C]: coefficients in 1/UNIT. ``choice`` uint8 [STEPS, C, CONTEXTS]: the frequency
@@ -61,6 +62,7 @@ class Tables:
     weights: str
     mean: np.ndarray
     power: np.ndarray
+    spread: np.ndarray
     sensitivity: np.ndarray
     widths: np.ndarray
     shifts: np.ndarray

@@ -101,10 +101,10 @@ class VaeReceiver:
     ) -> torch.Tensor:
         """Scale [B] that gives the latents unit RMS, estimated where channels were scaled differently.
 
-        With gains g, t = mean(P / g^2) over the channels has to be 1 / scale^2, where P are the picture's powers
-        as sent, whose sum is known. Each P is measured as the mean of y^2 - s^2, weighted by 2 (p + s^2)^2, the
-        variance of a Gaussian's square. What is known beforehand is that t lies between its values for a picture
-        all of whose power is in one channel: the estimate is linear in both.
+        With gains g, t = mean(P / g^2) over the channels has to be 1 / scale^2, where P are the powers with which
+        the picture was sent. Each P is measured as a weighted mean of y^2 - s^2, whose error has the variance
+        4 p s^2 + 2 s^4 an element, and what is left out of the picture adds its own. Beforehand P is known to
+        within the channels' spread over pictures: the estimate is linear in both, and within what is possible.
         """
         used = amplitude > 0
         factors = 1.0 / amplitude[used] ** 2 / used.sum()  # t = sum of factors times powers
@@ -114,17 +114,19 @@ class VaeReceiver:
         place = torch.tensor(np.flatnonzero(used), device=values.device)
         y, s, seen = (x[:, place].double().flatten(2) for x in (values, noise, arrived))
         p, a = (torch.tensor(x, device=values.device) for x in (powers[used], factors))
-        weight = seen / (2.0 * (p[:, None] + s.square()).square())
-        total = weight.sum(2)
-        some = total > 0
-        measured = torch.where(some, (weight * (y.square() - s.square())).sum(2) / torch.where(some, total, 1.0), p)
-        spread = torch.where(some, 1.0 / torch.where(some, total, 1.0), 0.0)
-        found, variance = (a * measured).sum(1), (a.square() * spread).sum(1)
-        believed = (highest - lowest) ** 2 / 12.0  # of a uniform distribution between the two
+        weight = seen / (p[:, None] + s.square()).square()
+        weight = weight / weight.sum(2, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+        measured = (weight * (y.square() - s.square())).sum(2)
+        error = (weight.square() * (4.0 * p[:, None] * s.square() + 2.0 * s.square().square())).sum(2)
+        error = error + 2.0 * p.square() * (weight.square().sum(2) - 1.0 / y.shape[2]).clamp(min=0.0)
+        some = seen.any(2)
+        found = (a * torch.where(some, measured, p)).sum(1)
+        variance = (a.square() * torch.where(some, error, 0.0)).sum(1)
         expected = float((a * p).sum())
-        t = expected + (found - expected) * believed / (believed + variance)
-        t = torch.where(some.any(1), t, expected).clamp(lowest, highest)
-        return t.rsqrt().to(torch.float32)
+        spread = torch.tensor(self.coder.spread[: len(powers)][used], device=values.device)
+        believed = float((a * p * spread).square().sum())
+        t = expected + (found - expected) * believed / (believed + variance).clamp(min=torch.finfo(torch.float64).tiny)
+        return t.clamp(lowest, highest).rsqrt().to(torch.float32)
 
     def _of_bits(
         self, part: ReceivedBits, scale: torch.Tensor | None, ok: torch.Tensor, size: tuple[int, int]
