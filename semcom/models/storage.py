@@ -50,14 +50,20 @@ def load_network(folder: Path) -> nn.Module:
 
 def build(config: dict[str, Any], path: Path) -> nn.Module:
     """The network of a diffusers config with the weights of a safetensors file, which must fit exactly."""
+    import inspect
+
     import diffusers
+    import torch
 
     from semcom.models.eight_bit import dequantise
 
     name = config.get("_class_name")
     if name not in CLASSES:
         raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, CLASSES)}")
-    net = getattr(diffusers, name).from_config(config)
+    made = getattr(diffusers, name)
+    known = inspect.signature(made.__init__).parameters  # a saved config also holds what diffusers derives, and warns about
+    with torch.random.fork_rng(devices=[]):  # a new network draws weights, which are then replaced
+        net = made.from_config({key: value for key, value in config.items() if key in known or key.startswith("_")})
     try:
         net.load_state_dict(dequantise(read_state(path)), strict=True)
     except RuntimeError as error:

@@ -70,6 +70,7 @@ def render(facts: Mapping[str, Any]) -> str:
         "",
         *(_scores(facts["scores"]) if facts["scores"] else [NO_SCORES]),
         "",
+        *_perceptual(facts.get("perceptual", {})),
         "## How it was made",
         "",
         "```console",
@@ -104,6 +105,33 @@ def _scores(rows: Sequence[Mapping[str, str]]) -> list[str]:
     ]
 
 
+def _perceptual(found: Mapping[str, Any]) -> list[str]:
+    if "all_rows" not in found:
+        return []
+    text = (
+        f"Rank correlation (Spearman) with LPIPS-Squeeze over the distortions of `{found['over']}`, {found['rows']} rows of "
+        f"{found['images']} images: {found['all_rows']:.3f}; within images {found['within_images']:.3f}; of the means of its "
+        f"{found['points']} points {found['points_of_the_sweep']:.3f}. No human judgments went into it, it is not LPIPS, and it "
+        "judges this autoencoder's own systems by features of their own encoder."
+    )
+    return ["## lpips_semcom, the distance on this encoder's features", "", text, ""]
+
+
+def add_perceptual(folder: Path, found: Mapping[str, Any]) -> None:
+    """Put what `benchmarks/perceptual.py` found into the card of ``folder``. Raises: WeightsError."""
+    facts = _facts(folder)
+    facts["perceptual"] = dict(found)
+    storage.write_facts(folder, facts)
+    write_text(folder / storage.CARD, render(facts))
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    facts = storage.facts(folder)
+    if not facts:
+        raise WeightsError(f"'{folder}' holds no {storage.FACTS}; give a folder that `semcom train` wrote")
+    return facts
+
+
 #: of a results table, what a card repeats
 COLUMNS = (
     "system",
@@ -122,9 +150,7 @@ COLUMNS = (
 
 def add_scores(folder: Path, table: Path) -> None:
     """Put the rows of a results folder's table.csv into the card of ``folder``. Raises: WeightsError."""
-    facts = storage.facts(folder)
-    if not facts:
-        raise WeightsError(f"'{folder}' holds no {storage.FACTS}; give a folder that `semcom train` wrote")
+    facts = _facts(folder)
     try:
         with table.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

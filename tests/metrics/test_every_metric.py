@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from diffusers import AutoencoderTiny
 
 from semcom import registry
 from semcom.errors import DataError, ScenarioError
+from semcom.latents.named import DEFAULT
 from semcom.metrics.base import RATES, Quantity, quantity, to_8bit
+from semcom.models import storage
+from semcom.models import weights as pinned
 
 KINDS = sorted(registry.TABLE["metric"])
 SIZES = {"ms_ssim": (164, 170), "ms_ssim_4": (84, 100)}  # of test pictures; smaller ones do for the rest
@@ -35,6 +39,8 @@ def weights(tmp_path_factory):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         torch.save(models.squeezenet1_1(weights=None).features.state_dict(), folder / "squeeze.backbone.pth")
+        widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+        storage.save_network(AutoencoderTiny(latent_channels=4, **widths), folder / DEFAULT)
     return folder
 
 
@@ -42,6 +48,9 @@ def weights(tmp_path_factory):
 def description(request, weights, monkeypatch):
     monkeypatch.setenv("SEMCOM_WEIGHTS", str(weights))
     monkeypatch.setenv("TORCH_HOME", str(weights / "nothing"))
+    file = weights / DEFAULT / storage.HALF
+    monkeypatch.setattr(pinned, "ROOT", weights)
+    monkeypatch.setattr(pinned, "TABLE", {DEFAULT: pinned.Pinned(file.name, storage.digest(file), "none")})
     return registry.find("metric", request.param)()
 
 
