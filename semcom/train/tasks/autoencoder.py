@@ -79,23 +79,26 @@ class AutoencoderTask(TaskDescription):
     """
 
     kind: Literal["autoencoder"] = "autoencoder"
-    network: Literal["tiny", "kl"] = Field(
-        "tiny", description="diffusers' AutoencoderTiny, or AutoencoderKL without its sampling"
+    network: Literal["block", "tiny", "kl"] = Field(
+        "tiny",
+        description="BlockAutoencoder, quick to train; diffusers' AutoencoderTiny; or AutoencoderKL without its sampling",
     )
     latent_channels: int = Field(16, ge=1, le=64, description="channels at an eighth of the resolution")
     encoder_width: int = Field(
-        64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution)"
+        64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution; block: of both, at an eighth)"
     )
-    decoder_width: int = Field(76, ge=8, multiple_of=4, description="channels inside the decoder (tiny only)")
+    decoder_width: int = Field(
+        76, ge=8, multiple_of=4, description="channels inside the decoder (block: of both, at a quarter of the resolution)"
+    )
     sent: tuple[int, ...] = Field(
         (2, 4, 4, 8, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
     )
     patch: Literal[1, 2, 4] = Field(1, description="pixels a side that the network sees as one position (space to depth)")
     encoder_blocks: tuple[int, ...] | None = Field(
-        None, description="residual blocks a stage, from the highest resolution (tiny only); null: diffusers' own, 1 3 3 3"
+        None, description="residual blocks a stage, from the highest resolution (block: one number); null: the network's default"
     )
     decoder_blocks: tuple[int, ...] | None = Field(
-        None, description="residual blocks a stage, from the lowest resolution (tiny only); null: diffusers' own, 3 3 3 1"
+        None, description="residual blocks a stage, from the lowest resolution (block: one number); null: the network's default"
     )
     losses: Losses = Field(Losses(), description="what a reconstruction is compared by")
     noise: Noise = Field(Noise(), description="the channel's noise on the latents")
@@ -109,9 +112,9 @@ class AutoencoderTask(TaskDescription):
     @model_validator(mode="after")
     def _a_block_count_for_each_stage(self) -> AutoencoderTask:
         for name in ("encoder_blocks", "decoder_blocks"):
-            given, stages = getattr(self, name), STAGES[self.patch]
+            given, stages = getattr(self, name), 1 if self.network == "block" else STAGES[self.patch]
             if given is not None and len(given) != stages:
-                raise ValueError(f"{name} is {list(given)}; expected {stages} numbers, one a stage, with patch {self.patch}")
+                raise ValueError(f"{name} is {list(given)}; expected {stages} numbers, one a stage of network {self.network} with patch {self.patch}")
         return self
 
     def build(self) -> Training:
@@ -186,9 +189,14 @@ class Training:
 
 
 def network(task: AutoencoderTask) -> nn.Module:
-    """diffusers' network of a task's shape."""
+    """The network of a task's shape."""
     from diffusers import AutoencoderKL, AutoencoderTiny
 
+    if task.network == "block":
+        from semcom.models.block_autoencoder import BlockAutoencoder
+
+        blocks = {name: count[0] for name in ("encoder_blocks", "decoder_blocks") if (count := getattr(task, name))}
+        return BlockAutoencoder(task.latent_channels, task.encoder_width, task.decoder_width, **blocks)
     stages, seen = STAGES[task.patch], 3 * task.patch**2
     if task.network == "tiny":
         return AutoencoderTiny(
