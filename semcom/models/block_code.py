@@ -33,7 +33,8 @@ class Block(nn.Module):
         """[B, width, h, w] from the same and ``known`` [B, known]."""
         features = x.mean(dim=(2, 3)) if known is None else torch.cat([x.mean(dim=(2, 3)), known], 1)
         scale, shift = self.attention(features)[:, :, None, None].chunk(2, 1)
-        return x + self.second(functional.silu(self.first(x) * (1.0 + scale) + shift))
+        # a bounded factor: block upon block, an unbounded one grows without limit on pictures that are out of the ordinary
+        return x + self.second(functional.silu(self.first(x) * (1.0 + scale.tanh()) + shift))
 
 
 def block_transform() -> tuple[torch.Tensor, torch.Tensor]:
