@@ -47,7 +47,8 @@ class LatentCodec:
         self._cost = -np.log2(self._shares)
 
     def quantise(self, latents: np.ndarray, index: int) -> Quantised:
-        scaled = latents / self.tables.step(index, len(latents))[:, None, None]
+        centred = latents - self.tables.centre(len(latents))[:, None, None]
+        scaled = centred / self.tables.step(index, len(latents))[:, None, None]
         return Quantised(np.rint(scaled).clip(-LARGEST, LARGEST).astype(np.int64), index)
 
     def restore(self, quantised: Quantised) -> np.ndarray:
@@ -57,7 +58,8 @@ class LatentCodec:
         centres = self.tables.centres[index, : len(values)].astype(np.float64) / CENTRE
         towards = np.where(size == 1, centres[:, :1, None], centres[:, 1:, None])
         restored = np.sign(values) * np.where(size > 0, size - towards, 0.0)
-        return (restored * self.tables.step(index, len(values))[:, None, None]).astype(np.float32)
+        count = len(values)
+        return (restored * self.tables.step(index, count)[:, None, None] + self.tables.centre(count)[:, None, None]).astype(np.float32)
 
     def encode(self, quantised: Quantised) -> np.ndarray:
         """The payload, uint8 [K] of 0 and 1."""

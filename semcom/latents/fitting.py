@@ -56,12 +56,13 @@ def fit_latents(latents: np.ndarray, mean: np.ndarray, sensitivity: np.ndarray, 
     widths = (1.0 / np.sqrt(sensitivity)).astype(np.float32)
     leading = np.cumsum(power) / np.arange(1, len(power) + 1)
     shifts = np.rint(-OCTAVE / 2.0 * np.log2(leading)).astype(np.int16)
-    scaled = latents / widths[None, :, None, None]
+    offset = latents.mean(axis=(0, 2, 3), dtype=np.float64).astype(np.float32)
+    scaled = (latents - offset[None, :, None, None]) / widths[None, :, None, None]
     prediction = _prediction(scaled)
     counts, centres = _counts(scaled, prediction)
     frequencies, choice = _library(counts)
     return Tables(
-        weights, mean.astype(np.float32), power.astype(np.float32), spread.astype(np.float32), sensitivity.astype(np.float32),
+        weights, mean.astype(np.float32), offset, power.astype(np.float32), spread.astype(np.float32), sensitivity.astype(np.float32),
         widths, shifts, prediction, choice, frequencies, centres,
     )  # fmt: skip
 

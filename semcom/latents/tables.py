@@ -50,7 +50,7 @@ class Tables:
     """Statistics and tables of one autoencoder with C latent channels.
 
     ``weights``: SHA-256 of the weights. ``mean`` float32 [C], subtracted before sending where the autoencoder does
-    not do it itself; ``power`` [C], relative mean squares, and ``spread`` [C], their relative deviation from picture to
+    not do it itself; ``offset`` [C], what is left of it in latents of unit RMS, which coding subtracts; ``power`` [C], relative mean squares, and ``spread`` [C], their relative deviation from picture to
     picture; ``sensitivity`` [C]: squared error of the picture a squared
     error of the channel, relative. ``widths`` [C]: step of a channel, relative. ``shifts`` int16 [C]: by how many
     1/OCTAVE octaves unit RMS over the first n channels makes them larger than unit RMS over all.
@@ -61,6 +61,7 @@ class Tables:
 
     weights: str
     mean: np.ndarray
+    offset: np.ndarray
     power: np.ndarray
     spread: np.ndarray
     sensitivity: np.ndarray
@@ -77,8 +78,15 @@ class Tables:
 
     def step(self, index: int, channels: int) -> np.ndarray:
         """Steps [channels] at an index, for latents of unit RMS over their first ``channels``."""
-        octaves = (int(self.shifts[channels - 1]) - index) / OCTAVE
-        return COARSEST * 2.0**octaves * self.widths[:channels].astype(np.float64)
+        return COARSEST * 2.0 ** (-index / OCTAVE) * self._larger(channels) * self.widths[:channels].astype(np.float64)
+
+    def centre(self, channels: int) -> np.ndarray:
+        """Means [channels] of latents of unit RMS over their first ``channels``."""
+        return self._larger(channels) * self.offset[:channels].astype(np.float64)
+
+    def _larger(self, channels: int) -> float:
+        """How much larger latents are that have unit RMS over the first ``channels`` and not over all."""
+        return 2.0 ** (int(self.shifts[channels - 1]) / OCTAVE)
 
     def save(self, path: Path) -> None:
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}

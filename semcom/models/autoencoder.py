@@ -6,6 +6,8 @@ latents, as they arrived -> shrunk -> decoder (diffusers) -> pixels [0, 1]
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -29,13 +31,17 @@ def unit_rms(latents: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 class Autoencoder(nn.Module):
-    """A diffusers AutoencoderTiny or AutoencoderKL with the latents that this package sends.
+    """A `BlockAutoencoder`, or a diffusers AutoencoderTiny or AutoencoderKL, with the latents that this package sends.
+
+    A network of 3 p^2 input channels sees its picture in patches of p x p pixels (space to depth, Shi et al. 2016):
+    its widest layers then work at 1/p of the resolution, which is what makes it quick on a CPU.
 
     ``normalised`` latents have unit RMS per image over the channels that are sent, so a transmitter needs no
     scale and no side information; the decoder knows no other. A foreign autoencoder (``normalised=False``) keeps
     the scale that it was trained with: who sends its latents has to say how the scale reaches the receiver.
 
-    Buffers: ``mean`` [C], subtracted before sending and added by nobody (the decoder was trained without it);
+    Buffers: ``mean`` [C], subtracted before sending and added by nobody (the decoder was trained without it; 0 where
+    the network keeps means for a purpose);
     ``power`` [C], the mean square of each channel, relative; both learned in training.
     """
 
@@ -52,7 +58,12 @@ class Autoencoder(nn.Module):
     @property
     def factor(self) -> int:
         """Pixels a latent position, along each side."""
-        return 2 ** (len(_stages(self.net)) - 1)
+        return getattr(self.net, "FACTOR", None) or self.patch * 2 ** (len(_stages(self.net)) - 1)
+
+    @property
+    def patch(self) -> int:
+        """Pixels a side of a position of the network's input."""
+        return math.isqrt(getattr(self.net.config, "in_channels", 3) // 3)
 
     def encode(self, pixels: torch.Tensor, channels: int | None = None) -> torch.Tensor:
         """float32 [B, n, H/8, W/8]: the first ``channels`` of the latents of pixels [B, 3, H, W] in [0, 1]."""
@@ -89,7 +100,7 @@ class Autoencoder(nn.Module):
         return self._pixels(_shrunk(latents + noise_std * noise * mask, noise_std, power))
 
     def _raw(self, pixels: torch.Tensor) -> torch.Tensor:
-        encoded = self.net.encode(pixels * 2.0 - 1.0)
+        encoded = self.net.encode(nn.functional.pixel_unshuffle(pixels * 2.0 - 1.0, self.patch))
         raw = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
         raw = raw.float()
         if self.training:
@@ -99,12 +110,13 @@ class Autoencoder(nn.Module):
     def _pixels(self, latents: torch.Tensor) -> torch.Tensor:
         missing = self.channels - latents.shape[1]
         full = nn.functional.pad(latents, (0, 0, 0, 0, 0, missing)) if missing else latents
-        return (self.net.decode(full).sample + 1.0) / 2.0
+        return (nn.functional.pixel_shuffle(self.net.decode(full).sample, self.patch) + 1.0) / 2.0
 
     @torch.no_grad()
     def _follow(self, raw: torch.Tensor) -> None:
         """Let the statistics follow the latents."""
-        self.mean.lerp_(_over_processes(raw.mean(dim=(0, 2, 3))), MOMENTUM)
+        if not getattr(self.net, "KEEPS_MEAN", False):
+            self.mean.lerp_(_over_processes(raw.mean(dim=(0, 2, 3))), MOMENTUM)
         centred = raw - self.mean[None, :, None, None]
         share = centred.square().mean(dim=(2, 3))
         share = share / share.mean(dim=1, keepdim=True).clamp(min=TINY)

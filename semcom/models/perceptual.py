@@ -10,6 +10,10 @@ from torch import nn
 from semcom.errors import WeightsError
 from semcom.models.autoencoder import Autoencoder
 
+#: residual blocks of AutoencoderTiny, of AutoencoderKL, and of the autoencoder that ships
+BLOCKS = ("AutoencoderTinyBlock", "ResnetBlock2D", "Block")
+#: features of the autoencoder that ships, at a quarter and at an eighth of the resolution, before its blocks
+STEMS = ("stem", "down")
 #: below any feature that matters, above what a square root's gradient cannot take
 TINY = 1e-20
 
@@ -52,8 +56,8 @@ class EncoderDistance(nn.Module):
 
 
 def taps(net: nn.Module) -> list[nn.Module]:
-    """The modules after which features are compared: the encoder's residual blocks."""
-    blocks = [module for module in net.encoder.modules() if type(module).__name__ in ("AutoencoderTinyBlock", "ResnetBlock2D")]
+    """The modules after which features are compared: the encoder's residual blocks, and what stands before the first."""
+    blocks = [module for name, module in net.encoder.named_modules() if type(module).__name__ in BLOCKS or name in STEMS]
     if not blocks:
         raise WeightsError(f"the encoder of a {type(net).__name__} has no residual blocks to take features from")
     return blocks

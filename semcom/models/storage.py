@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import json
 import os
 from pathlib import Path
@@ -20,6 +21,8 @@ FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
+#: networks of our own that are saved as diffusers' are: class -> module
+OWN = {"BlockAutoencoder": "semcom.models.block_autoencoder"}
 
 
 def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
@@ -52,15 +55,14 @@ def build(config: dict[str, Any], path: Path) -> nn.Module:
     """The network of a diffusers config with the weights of a safetensors file, which must fit exactly."""
     import inspect
 
-    import diffusers
     import torch
 
     from semcom.models.eight_bit import dequantise
 
     name = config.get("_class_name")
-    if name not in CLASSES:
-        raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, CLASSES)}")
-    made = getattr(diffusers, name)
+    if name not in (*CLASSES, *OWN):
+        raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, (*CLASSES, *OWN))}")
+    made = getattr(importlib.import_module(OWN.get(name, "diffusers")), name)
     known = inspect.signature(made.__init__).parameters  # a saved config also holds what diffusers derives, and warns about
     with torch.random.fork_rng(devices=[]):  # a new network draws weights, which are then replaced
         net = made.from_config({key: value for key, value in config.items() if key in known or key.startswith("_")})

@@ -13,7 +13,7 @@ from semcom.component import Component
 from semcom.errors import ScenarioError
 from semcom.latents.allocation import gains, relative
 from semcom.latents.codec import Corrupt
-from semcom.latents.coder import LatentCoder, bits_to_scale, coder
+from semcom.latents.coder import LatentCoder, bits_to_scale, coder, marked
 from semcom.latents.named import NamedAutoencoder
 from semcom.protocols import Context
 from semcom.rng import Streams
@@ -94,7 +94,8 @@ class VaeReceiver:
         if self.shrink == "wiener":
             values = values * power / (power + noise.square()).clamp(min=torch.finfo(torch.float32).tiny)
         undone = torch.where(arrived & (gain > 0), values / gain.clamp(min=torch.finfo(torch.float32).tiny), 0.0)
-        return undone * scale[:, None, None, None]
+        used = gain > 0
+        return torch.where(used, marked(undone * scale[:, None, None, None]), 0.0)
 
     def _found_scale(
         self, values: torch.Tensor, noise: torch.Tensor, arrived: torch.Tensor, powers: np.ndarray, amplitude: np.ndarray
@@ -151,7 +152,7 @@ class VaeReceiver:
         found: list[torch.Tensor | None] = [None] * len(keys)
         for count in {len(latent) for latent in latents if latent is not None}:
             places = [place for place, latent in enumerate(latents) if latent is not None and len(latent) == count]
-            made = self.coder.pictures(torch.from_numpy(np.stack([latents[place] for place in places])))
+            made = self.coder.pictures(marked(torch.from_numpy(np.stack([latents[place] for place in places]))))
             for place, picture in zip(places, made, strict=True):
                 found[place] = picture
         return found

@@ -155,7 +155,7 @@ def test_the_code_is_the_same_bits_everywhere():
     rng = np.random.default_rng(11)
     counts = rng.integers(1, 1000, (3, SYMBOLS))
     made = tables.Tables(
-        "c" * 64, np.zeros(2), np.ones(2), np.ones(2), np.ones(2), np.ones(2, np.float32), np.zeros(2, np.int16),
+        "c" * 64, np.zeros(2), np.zeros(2), np.ones(2), np.ones(2), np.ones(2), np.ones(2, np.float32), np.zeros(2, np.int16),
         np.array([[20, 20, -8, 4, 0, 0], [12, 12, 0, 0, 16, 0]], np.int16),
         rng.integers(0, 3, (STEPS, 2, tables.CONTEXTS)).astype(np.uint8), np.stack([whole(row) for row in counts]).astype(np.uint16),
         np.zeros((STEPS, 2, 2), np.uint8),

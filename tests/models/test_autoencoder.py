@@ -2,11 +2,12 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import lpips
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderTiny
 
 from semcom.errors import WeightsError
 from semcom.models import lpips_squeeze
@@ -97,6 +98,28 @@ def test_a_kl_autoencoder_fits_as_well(pixels):
     model = Autoencoder(net).eval()
     with torch.no_grad():
         assert model.factor == 8 and model.decode(model.encode(pixels, 2)).shape == pixels.shape
+
+
+@pytest.mark.parametrize("patch, stages", [(2, 3), (4, 2)])
+def test_patches_leave_the_geometry_alone(pixels, patch, stages):
+    """A network that only moves its patches through gives back the picture, whatever the patch."""
+
+    class Through(torch.nn.Module):
+        config = AutoencoderTiny(
+            in_channels=3 * patch**2, out_channels=3 * patch**2, latent_channels=3 * 8 * 8,
+            encoder_block_out_channels=(8,) * stages, decoder_block_out_channels=(8,) * stages,
+            num_encoder_blocks=(1,) * stages, num_decoder_blocks=(1,) * stages,
+        ).config  # fmt: skip
+
+        def encode(self, x):
+            return SimpleNamespace(latents=torch.nn.functional.pixel_unshuffle(x, 8 // patch))
+
+        def decode(self, z):
+            return SimpleNamespace(sample=torch.nn.functional.pixel_shuffle(z, 8 // patch))
+
+    model = Autoencoder(Through(), normalised=False).eval()
+    assert (model.patch, model.factor) == (patch, 8)
+    torch.testing.assert_close(model.decode(model.encode(pixels)), pixels)
 
 
 def test_a_picture_without_content_stays_finite():

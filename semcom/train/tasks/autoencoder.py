@@ -19,8 +19,9 @@ from semcom.train import losses
 from semcom.train.data import Batch, Draws
 from semcom.train.task import TaskDescription, Turn
 
-#: 8x downsampling: a stage each at full, half, quarter and eighth resolution
-STAGES = 4
+#: an eighth of the resolution: as many stages as there are halvings between a patch and 8 pixels, and one
+STAGES = {1: 4, 2: 3, 4: 2}
+FACTOR = 8
 #: latent channels that sample pictures show
 SHOWN = (4, 16)
 
@@ -78,16 +79,26 @@ class AutoencoderTask(TaskDescription):
     """
 
     kind: Literal["autoencoder"] = "autoencoder"
-    network: Literal["tiny", "kl"] = Field(
-        "tiny", description="diffusers' AutoencoderTiny, or AutoencoderKL without its sampling"
+    network: Literal["block", "tiny", "kl"] = Field(
+        "tiny",
+        description="BlockAutoencoder, quick to train; diffusers' AutoencoderTiny; or AutoencoderKL without its sampling",
     )
     latent_channels: int = Field(16, ge=1, le=64, description="channels at an eighth of the resolution")
     encoder_width: int = Field(
-        64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution)"
+        64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution; block: of both, at an eighth)"
     )
-    decoder_width: int = Field(76, ge=8, multiple_of=4, description="channels inside the decoder (tiny only)")
+    decoder_width: int = Field(
+        76, ge=8, multiple_of=4, description="channels inside the decoder (block: of both, at a quarter of the resolution)"
+    )
     sent: tuple[int, ...] = Field(
         (2, 4, 4, 8, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
+    )
+    patch: Literal[1, 2, 4] = Field(1, description="pixels a side that the network sees as one position (space to depth)")
+    encoder_blocks: tuple[int, ...] | None = Field(
+        None, description="residual blocks a stage, from the highest resolution (block: one number); null: the network's default"
+    )
+    decoder_blocks: tuple[int, ...] | None = Field(
+        None, description="residual blocks a stage, from the lowest resolution (block: one number); null: the network's default"
     )
     losses: Losses = Field(Losses(), description="what a reconstruction is compared by")
     noise: Noise = Field(Noise(), description="the channel's noise on the latents")
@@ -96,6 +107,14 @@ class AutoencoderTask(TaskDescription):
     def _no_more_than_there_are(self) -> AutoencoderTask:
         if not all(1 <= count <= self.latent_channels for count in self.sent):
             raise ValueError(f"sent is {list(self.sent)}; each must lie in 1 to latent_channels = {self.latent_channels}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_block_count_for_each_stage(self) -> AutoencoderTask:
+        for name in ("encoder_blocks", "decoder_blocks"):
+            given, stages = getattr(self, name), 1 if self.network == "block" else STAGES[self.patch]
+            if given is not None and len(given) != stages:
+                raise ValueError(f"{name} is {list(given)}; expected {stages} numbers, one a stage of network {self.network} with patch {self.patch}")
         return self
 
     def build(self) -> Training:
@@ -133,7 +152,7 @@ class Training:
 
     def _sent(self, model: nn.Module, batch: Batch, draws: Draws) -> Tensor:
         """The pixels after sending leading channels, in part over a noisy channel."""
-        height, width = (side // 2 ** (STAGES - 1) for side in batch.pixels.shape[2:])
+        height, width = (side // FACTOR for side in batch.pixels.shape[2:])
         sent = draws.choice("sent", self.task.sent)
         snr_db = draws.uniform("snr", *self.task.noise.snr_db)
         noisy = draws.uniform("noisy") < self.task.noise.share
@@ -170,18 +189,28 @@ class Training:
 
 
 def network(task: AutoencoderTask) -> nn.Module:
-    """diffusers' network of a task's shape."""
+    """The network of a task's shape."""
     from diffusers import AutoencoderKL, AutoencoderTiny
 
+    if task.network == "block":
+        from semcom.models.block_autoencoder import BlockAutoencoder
+
+        blocks = {name: count[0] for name in ("encoder_blocks", "decoder_blocks") if (count := getattr(task, name))}
+        return BlockAutoencoder(task.latent_channels, task.encoder_width, task.decoder_width, **blocks)
+    stages, seen = STAGES[task.patch], 3 * task.patch**2
     if task.network == "tiny":
         return AutoencoderTiny(
+            in_channels=seen,
+            out_channels=seen,
             latent_channels=task.latent_channels,
-            encoder_block_out_channels=(task.encoder_width,) * STAGES,
-            decoder_block_out_channels=(task.decoder_width,) * STAGES,
+            encoder_block_out_channels=(task.encoder_width,) * stages,
+            decoder_block_out_channels=(task.decoder_width,) * stages,
+            num_encoder_blocks=task.encoder_blocks or (1, 3, 3, 3)[:stages],
+            num_decoder_blocks=task.decoder_blocks or (3, 3, 3, 1)[-stages:],
         )
-    widths = tuple(task.encoder_width * factor for factor in (1, 2, 2, 2))
-    kind = {"down_block_types": ("DownEncoderBlock2D",) * STAGES, "up_block_types": ("UpDecoderBlock2D",) * STAGES}
+    widths = tuple(task.encoder_width * factor for factor in (1, 2, 2, 2)[:stages])
+    kind = {"down_block_types": ("DownEncoderBlock2D",) * stages, "up_block_types": ("UpDecoderBlock2D",) * stages}
     return AutoencoderKL(
-        latent_channels=task.latent_channels, block_out_channels=widths, layers_per_block=1, norm_num_groups=8,
-        mid_block_add_attention=False, **kind,
+        in_channels=seen, out_channels=seen, latent_channels=task.latent_channels, block_out_channels=widths,
+        layers_per_block=1, norm_num_groups=8, mid_block_add_attention=False, **kind,
     )  # fmt: skip
