@@ -58,8 +58,8 @@ class LatentCodec:
         centres = self.tables.centres[index, : len(values)].astype(np.float64) / CENTRE
         towards = np.where(size == 1, centres[:, :1, None], centres[:, 1:, None])
         restored = np.sign(values) * np.where(size > 0, size - towards, 0.0)
-        count = len(values)
-        return (restored * self.tables.step(index, count)[:, None, None] + self.tables.centre(count)[:, None, None]).astype(np.float32)
+        step, centre = self.tables.step(index, len(values)), self.tables.centre(len(values))
+        return (restored * step[:, None, None] + centre[:, None, None]).astype(np.float32)
 
     def encode(self, quantised: Quantised) -> np.ndarray:
         """The payload, uint8 [K] of 0 and 1."""

@@ -27,6 +27,8 @@ TOGETHER = 16
 #: batches of latents kept, so that pictures that are sent again with another allocation are not encoded again
 KEPT = 32
 TINY = 1e-12
+#: what both ends have, as a ledger says it
+KNOWN = "the autoencoder, with statistics and coding tables of its latents"
 #: too small to change anything, and not 0
 TRACE = 1e-20
 #: spread of channels without tables: TAESD with 16 channels has 0.18 on CamVid, with 4 channels 0.10
@@ -42,8 +44,9 @@ class LatentCoder:
     """A prepared autoencoder with C latent channels at 1/``factor`` of the resolution.
 
     ``power`` and ``sensitivity`` float64 [C], relative: mean squares of the channels, and how much an error in them
-    counts; 1 where nothing is known. ``spread`` [C]: relative deviation of the powers from picture to picture. ``side_bits``: what has to be said of each picture's scale, 0 where latents have
-    unit RMS inside the model. ``codec``: None without tables.
+    counts; 1 where nothing is known. ``spread`` [C]: relative deviation of the powers from picture to picture.
+    ``side_bits``: what has to be said of each picture's scale, 0 where latents have unit RMS inside the model.
+    ``codec``: None without tables.
     """
 
     def __init__(self, pretrained: Pretrained, device: str):

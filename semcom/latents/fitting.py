@@ -62,8 +62,8 @@ def fit_latents(latents: np.ndarray, mean: np.ndarray, sensitivity: np.ndarray, 
     counts, centres = _counts(scaled, prediction)
     frequencies, choice = _library(counts)
     return Tables(
-        weights, mean.astype(np.float32), offset, power.astype(np.float32), spread.astype(np.float32), sensitivity.astype(np.float32),
-        widths, shifts, prediction, choice, frequencies, centres,
+        weights, mean.astype(np.float32), offset, power.astype(np.float32), spread.astype(np.float32),
+        sensitivity.astype(np.float32), widths, shifts, prediction, choice, frequencies, centres,
     )  # fmt: skip
 
 

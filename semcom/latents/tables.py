@@ -50,9 +50,9 @@ class Tables:
     """Statistics and tables of one autoencoder with C latent channels.
 
     ``weights``: SHA-256 of the weights. ``mean`` float32 [C], subtracted before sending where the autoencoder does
-    not do it itself; ``offset`` [C], what is left of it in latents of unit RMS, which coding subtracts; ``power`` [C], relative mean squares, and ``spread`` [C], their relative deviation from picture to
-    picture; ``sensitivity`` [C]: squared error of the picture a squared
-    error of the channel, relative. ``widths`` [C]: step of a channel, relative. ``shifts`` int16 [C]: by how many
+    not do it itself; ``offset`` [C], what is left of it in latents of unit RMS, which coding subtracts. ``power``
+    [C], relative mean squares, and ``spread`` [C], their relative deviation from picture to picture. ``sensitivity``
+    [C]: squared error of the picture a squared error of the channel, relative. ``widths`` [C]: step of a channel, relative. ``shifts`` int16 [C]: by how many
     1/OCTAVE octaves unit RMS over the first n channels makes them larger than unit RMS over all.
     ``prediction`` int16 [C, 4 + C]: coefficients in 1/UNIT. ``choice`` uint8 [STEPS, C, CONTEXTS]: the frequency
     table of a context. ``frequencies`` uint16 [L, SYMBOLS]. ``centres`` uint8 [STEPS, C, 2]: where values 1 and
@@ -117,7 +117,8 @@ def load(weights: Path, digest: str) -> Tables | None:
         raise WeightsError(f"'{path}' cannot be read as tables of latents ({error}); {again}") from error
     found["weights"] = str(found["weights"])
     if found["weights"] != digest:
-        raise WeightsError(f"'{path}' was fitted to weights {found['weights'][:12]} and '{weights.name}' is {digest[:12]}; {again}")
+        fitted = f"was fitted to weights {found['weights'][:12]}"
+        raise WeightsError(f"'{path}' {fitted} and '{weights.name}' is {digest[:12]}; {again}")
     return Tables(**found)
 
 

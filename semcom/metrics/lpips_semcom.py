@@ -23,11 +23,11 @@ class LPIPSSemcom(MetricDescription):
     """Perceptual distance of each image on the features of this package's own encoder: how differently it sees them.
 
     The construction of LPIPS: features after each residual block (of the block autoencoder: after its two convolutions
-    of pixels), scaled to unit length at each place, their squared differences summed over channels, averaged over the picture and over the layers, with the weights that
-    the folder of the autoencoder names (fitted on training pictures), else uniform ones. No human judgments
-    went into it, and the autoencoder's own systems are judged by features of their own encoder: it is no
-    LPIPS, is never compared with one, and stands in a column of its own. The model card shows how its ranks correlate
-    with those of lpips_squeeze.
+    of pixels), scaled to unit length at each place, their squared differences summed over channels, averaged over the
+    picture and over the layers, with the weights that the folder of the autoencoder names (fitted on training
+    pictures), else uniform ones. No human judgments went into it, and the autoencoder's own systems are judged by
+    features of their own encoder: it is no LPIPS, is never compared with one, and stands in a column of its own. The
+    model card shows how its ranks correlate with those of lpips_squeeze.
 
     Shapes: two batches float32 [B, 3, H, W] in [0, 1], sides multiples of 8 -> {"lpips_semcom": float64 [B]}.
     Units: none, 0 for identical pictures, lower is better.

@@ -134,12 +134,11 @@ class VaeReceiver:
     ) -> Reconstruction:
         bits, lengths = part.bits.cpu().numpy(), part.lengths.tolist()
         told = [1.0] * len(bits) if scale is None else scale.tolist()
-        keys = [(row[:n].tobytes(), told[place], size) if bool(ok[place]) else None for place, (row, n) in enumerate(zip(bits, lengths, strict=True))]
-        fresh = [key for key in dict.fromkeys(keys) if key is not None and key not in self._memo]
-        pictures = dict(zip(fresh, self._pictures(fresh), strict=True))
-        for key in dict.fromkeys(keys):
-            if key is not None:
-                pictures.setdefault(key, self._memo.get(key))
+        rows = zip(bits, lengths, told, ok.tolist(), strict=True)
+        keys = [(row[:length].tobytes(), factor, size) if arrived else None for row, length, factor, arrived in rows]
+        pictures = {key: self._memo[key] for key in keys if key in self._memo}
+        fresh = [key for key in dict.fromkeys(keys) if key is not None and key not in pictures]
+        pictures.update(zip(fresh, self._pictures(fresh), strict=True))
         self._remember(pictures, size)
         grey = torch.full((3, *size), GREY, device=self.coder.device)
         rows = [pictures.get(key) for key in keys]

@@ -8,10 +8,9 @@ import lazy_loader as lazy
 import numpy as np
 from pydantic import Field, field_validator
 
-from semcom.component import Component
 from semcom.errors import ScenarioError
 from semcom.latents.allocation import gains, relative, waterfill
-from semcom.latents.coder import LatentCoder, bits_to_scale, coder, scale_to_bits, unit_rms
+from semcom.latents.coder import KNOWN, LatentCoder, bits_to_scale, coder, scale_to_bits, unit_rms
 from semcom.latents.named import NamedAutoencoder
 from semcom.protocols import Context
 from semcom.rng import Streams
@@ -113,7 +112,7 @@ class LatentTransmitter:
             image_size=images.size,
             side=side,
             infeasible=reasons,
-            free=() if flat else (AGREED,),
+            free=(KNOWN,) if flat else (KNOWN, AGREED),
         )
 
     def _powers(self, count: int, room: float, snr_db: float | None) -> np.ndarray:

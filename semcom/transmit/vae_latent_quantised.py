@@ -10,7 +10,7 @@ from pydantic import Field
 
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents import tables
-from semcom.latents.coder import LatentCoder, bits_to_scale, coder, scale_to_bits, unit_rms
+from semcom.latents.coder import KNOWN, LatentCoder, bits_to_scale, coder, scale_to_bits, unit_rms
 from semcom.latents.named import NamedAutoencoder
 from semcom.protocols import Context
 from semcom.rng import Streams
@@ -99,7 +99,8 @@ class QuantisedTransmitter:
             f"the shortest code of its latents is {found} bits, and {limit} fit" if isinstance(found, int) else None
             for found in made
         )
-        return Message({"latent": _stacked(payloads)}, budget, images.size, side=side, infeasible=reasons, free=("size of the picture",))
+        parts, free = {"latent": _stacked(payloads)}, ("size of the picture", KNOWN)
+        return Message(parts, budget, images.size, side=side, infeasible=reasons, free=free)
 
 
 def _stacked(payloads: list[np.ndarray]) -> Bits:

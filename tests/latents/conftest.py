@@ -66,7 +66,8 @@ def _lively(net):
     """Scale the last layer of a decoder that was never trained, so that its pictures show what comes in."""
     last = net.decoder.layers[-1]
     last.bias.zero_()
-    last.weight /= 2.0 * net.decode(torch.randn(4, net.config.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0))).sample.std()
+    latents = torch.randn(4, net.config.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    last.weight /= 2.0 * net.decode(latents).sample.std()
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,8 @@ def test_finer_steps_cost_more_and_lose_less(codec, field):
     for index in range(0, STEPS, 8):
         sent = [codec.quantise(latents, index) for latents in field[TRAINED:]]
         lengths.append(sum(len(codec.encode(one)) for one in sent))
-        errors.append(np.mean([np.square(codec.restore(one) - latents).mean() for one, latents in zip(sent, field[TRAINED:], strict=True)]))
+        restored = np.stack([codec.restore(one) for one in sent])
+        errors.append(np.square(restored - field[TRAINED:]).mean())
     assert lengths == sorted(lengths) and errors == sorted(errors, reverse=True)
     step = codec.tables.step(STEPS - 8, 4).astype(float)
     assert errors[-1] == pytest.approx((step**2).mean() / 12, rel=0.1)  # uniform within a fine step
@@ -157,8 +158,8 @@ def test_the_code_is_the_same_bits_everywhere():
     made = tables.Tables(
         "c" * 64, np.zeros(2), np.zeros(2), np.ones(2), np.ones(2), np.ones(2), np.ones(2, np.float32), np.zeros(2, np.int16),
         np.array([[20, 20, -8, 4, 0, 0], [12, 12, 0, 0, 16, 0]], np.int16),
-        rng.integers(0, 3, (STEPS, 2, tables.CONTEXTS)).astype(np.uint8), np.stack([whole(row) for row in counts]).astype(np.uint16),
-        np.zeros((STEPS, 2, 2), np.uint8),
+        rng.integers(0, 3, (STEPS, 2, tables.CONTEXTS)).astype(np.uint8),
+        np.stack([whole(row) for row in counts]).astype(np.uint16), np.zeros((STEPS, 2, 2), np.uint8),
     )  # fmt: skip
     sent = Quantised(rng.integers(-40, 41, (2, 5, 6)), 9)
     bits = LatentCodec(made).encode(sent)
@@ -182,7 +183,8 @@ def test_tables_go_through_a_file_and_know_their_weights(codec, tmp_path):
     again = tables.load(weights, "a" * 64)
     assert all(np.array_equal(getattr(again, name), getattr(codec.tables, name)) for name in vars(again))
     assert tables.load(tmp_path / "other.safetensors", "a" * 64) is None
-    with pytest.raises(WeightsError, match="fitted to weights aaaaaaaaaaaa and 'net.safetensors' is bbbbbbbbbbbb; .*semcom weights tables"):
+    other = "fitted to weights aaaaaaaaaaaa and 'net.safetensors' is bbbbbbbbbbbb; .*semcom weights tables"
+    with pytest.raises(WeightsError, match=other):
         tables.load(weights, "b" * 64)
     tables.path_of(weights).write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="cannot be read as tables of latents"):

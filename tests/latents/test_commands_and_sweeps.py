@@ -27,7 +27,7 @@ from semcom.train import card, toy
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = ROOT / "scenarios" / "latents.yaml"
 SMALL = [
-    "source={kind: photos, size: [64, 96]}", "sweep={bandwidth_ratio: [1/24], snr_db: [0, 20]}", "metrics=[psnr, lpips_semcom]",
+    "source={kind: photos, size: [64, 96]}", "sweep={bandwidth_ratio: [1/24], snr_db: [10]}", "metrics=[psnr, lpips_semcom]",
     "figures.curves.metrics=[psnr]",
 ]  # fmt: skip
 
@@ -68,18 +68,19 @@ def test_what_lies_beside_shipped_weights_is_checked_as_well(ships):
 def test_without_weights_nothing_runs_and_one_sentence_says_why(tmp_path, monkeypatch):
     monkeypatch.setattr(pinned, "TABLE", {})
     scenario = load(SCENARIO, overrides=SMALL)
-    with pytest.raises(WeightsError, match=f"systems.latent.transmit: there are no weights '{DEFAULT}'; allowed: a name that ships"):
+    with pytest.raises(WeightsError, match=f"systems.latent.transmit: there are no weights '{DEFAULT}'; allowed: a name that"):
         list(Run(scenario, tmp_path / "out"))
 
 
 def test_the_scenario_of_latents_runs(ships, tmp_path):
     """Small: each system of latents has every point, an image at a time, at the same cost, and both metrics."""
-    systems = {name: entry for name, entry in yaml.safe_load(SCENARIO.read_text())["systems"].items() if name.startswith("latent")}
+    entries = yaml.safe_load(SCENARIO.read_text())["systems"].items()
+    systems = {name: entry for name, entry in entries if name.startswith("latent")}
     job = Run(load(SCENARIO, overrides=[*SMALL, f"systems={json.dumps(systems)}"]), tmp_path / "out", device="cpu")
     points = job.table()
     assert not job.failures and not job.absent and len(systems) == 3
     measured = points[points["metric"] == "lpips_semcom"]
-    assert len(set(zip(measured["system"], measured["snr_db"], strict=True))) == 6 and measured["mean"].notna().all()
+    assert len(set(zip(measured["system"], measured["snr_db"], strict=True))) == 3 and measured["mean"].notna().all()
     rows = read_batches(job.layout)
     assert set(rows["status"]) == {"done"} and (rows["channel_uses"] == 64 * 96 * 3 // 24).all() and rows["ok"].any()
     bits = rows["bits"].notna()
@@ -95,7 +96,8 @@ def test_settings_that_make_the_same_message_are_simulated_once(ships, monkeypat
     spec = next(spec for spec in point.systems if spec.name == "latent")
     sent = []
     deliver = tune.System.deliver
-    monkeypatch.setattr(tune.System, "deliver", lambda self, message, *rest: sent.append(message) or deliver(self, message, *rest))
+    spy = lambda self, message, *rest: sent.append(message) or deliver(self, message, *rest)  # noqa: E731
+    monkeypatch.setattr(tune.System, "deliver", spy)
     chosen = tuner.choose(spec, point)
     shapes = [message.parts["latent"].shape[0] for message in sent]
     assert sorted(shapes) == [2, 4] and len(tuner._sent) == 2

@@ -13,7 +13,7 @@ from semcom import units
 from semcom.errors import DataError, ScenarioError, WeightsError
 from semcom.latents import tables
 from semcom.latents.allocation import relative, waterfill
-from semcom.latents.coder import bits_to_scale, coder, scale_to_bits
+from semcom.latents.coder import KNOWN, bits_to_scale, coder, scale_to_bits
 from semcom.models.pretrained import Pretrained
 from semcom.protocols import Context
 from semcom.receive.vae import Vae
@@ -54,7 +54,7 @@ def test_what_is_sent_has_unit_rms_per_image(folders, images, power, channels, s
     part = message.parts["latent"]
     assert part.values.shape == (4, part.shape[0] * H * W) and part.shape[0] <= channels
     torch.testing.assert_close(part.values.square().mean(dim=1), torch.ones(4))
-    assert message.side is None and message.free == (() if power == "flat" else (AGREED,))
+    assert message.side is None and message.free == ((KNOWN,) if power == "flat" else (KNOWN, AGREED))
 
 
 def test_channels_come_in_order_and_only_whole_ones(folders, images):
@@ -118,11 +118,11 @@ def test_the_scale_is_found_from_what_arrived(folders):
     sent = (amplitude * z / true[:, None, None, None]).flatten(1)
     for std in (0.0, 0.5, 2.0, 50.0):
         noise = torch.full_like(sent, std)
-        part = ReceivedReals(sent + noise * torch.randn(sent.shape, generator=rng), noise, (8, H, W), torch.ones(rows).bool(), tuple(powers))
-        values = part.values.reshape(-1, 8, H, W)
-        found = receiver._found_scale(values, noise.reshape(values.shape), torch.ones_like(values).bool(), powers, amplitude[:, 0, 0].double().numpy())
+        values = (sent + noise * torch.randn(sent.shape, generator=rng)).reshape(-1, 8, H, W)
+        gain, seen = amplitude[:, 0, 0].double().numpy(), torch.ones_like(values).bool()
+        found = receiver._found_scale(values, noise.reshape(values.shape), seen, powers, gain)
         error = float((found / true - 1).square().mean().sqrt())
-        factors = 1 / amplitude[:, 0, 0].double().numpy() ** 2 / 8
+        factors = 1 / gain**2 / 8
         variance = factors**2 * (4 * powers * std**2 + 2 * std**4) / places
         deviation = float(np.sqrt(variance.sum())) / 2 / (factors * powers).sum()  # of the scale, by the delta method
         blind = float((true.mean() / true - 1).square().mean().sqrt())  # what no estimate would leave
@@ -204,7 +204,8 @@ def test_quantised_latents_fit_their_budget_and_come_back(folders, images, chann
         result = made.send(images, 20.0, Fraction(uses, N))
         assert result.ok.all() and result.usage.granted.tolist() == [uses] * 4
         sent = own.leading(images.pixels, channels)
-        values = [own.codec.restore(own.codec.decode(row[:n].numpy(), H, W)) for row, n in zip(*vars(message.parts["latent"]).values(), strict=True)]
+        codes = zip(*vars(message.parts["latent"]).values(), strict=True)
+        values = [own.codec.restore(own.codec.decode(row[:length].numpy(), H, W)) for row, length in codes]
         torch.testing.assert_close(result.pixels, own.pictures(torch.from_numpy(np.stack(values))))
         errors.append(float((torch.from_numpy(np.stack(values)) - sent).square().mean()))
     assert errors == sorted(errors, reverse=True)
@@ -252,7 +253,7 @@ def test_what_is_missing_is_one_sentence(folders, images):
     with pytest.raises(ValueError, match="expected flat, waterfill, or a list of positive numbers"):
         VaeLatent(power=(1.0, 0.0))
     odd = ImageBatch(torch.zeros(1, 3, 60, 96), ("odd",))
-    with pytest.raises(DataError, match="pictures are 60x96 and the autoencoder .* has 8x8 pixels a latent; give a size whose sides are"):
+    with pytest.raises(DataError, match="pictures are 60x96 and the autoencoder .* has 8x8 pixels a latent; give a size"):
         encode(folders["own"], odd, 1000)
 
 
