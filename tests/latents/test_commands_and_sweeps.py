@@ -76,6 +76,7 @@ def test_the_scenario_of_latents_runs(ships, tmp_path):
     """Small: each system of latents has every point, an image at a time, at the same cost, and both metrics."""
     entries = yaml.safe_load(SCENARIO.read_text())["systems"].items()
     systems = {name: entry for name, entry in entries if name.startswith("latent")}
+    systems["latent, coded"]["link"]["mcs"] = {"best_of": ["qpsk-1/3", "16qam-1/2"]}  # auto has 23
     job = Run(load(SCENARIO, overrides=[*SMALL, f"systems={json.dumps(systems)}"]), tmp_path / "out", device="cpu")
     points = job.table()
     assert not job.failures and not job.absent and len(systems) == 3
