@@ -85,9 +85,3 @@ def _von_mises_quantile(u: np.ndarray, concentration: np.ndarray) -> np.ndarray:
         below = vonmises.cdf(middle, concentration) < u
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2.0
-
-
-def check_coherence(fading: str, coherence: int | None) -> None:
-    """ValueError where a coherence length is given that fast fading would ignore."""
-    if fading == "fast" and coherence is not None:
-        raise ValueError(f"coherence {coherence} beside fading: fast, where each channel use has its own gain; remove one")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import lazy_loader as lazy
 import numpy as np
 
-from channels.base import Draw
-from channels.flat import stratified_gain
+from channels.base import Draw, Fading, Grid
+from channels.flat import FlatChannel, stratified_gain
 from channels.multipath import Multipath
 
 torch = lazy.load("torch")
@@ -98,3 +98,56 @@ def _condition(
     rotation = los / np.abs(los) if los_power else 1.0
     missing = gain * rotation - los - amplitude.sum(axis=(1, 2))
     amplitude += (powers / scattered / amplitude.shape[2])[:, None] * missing[:, None, None]
+
+
+def jakes_correlation(turns: np.ndarray) -> np.ndarray:
+    """J0(2 pi f_D dt) at ``turns`` = f_D dt: the autocorrelation of waves from all around (Clarke 1968)."""
+    from scipy.special import j0
+
+    return j0(2.0 * math.pi * np.asarray(turns, dtype=float))
+
+
+class JakesChannel(FlatChannel):
+    """Rician fading of factor ``k`` (a power ratio; 0 is Rayleigh) that changes with the motion of the receiver.
+
+    h(t) = sqrt(k/(k+1)) + g(t) / sqrt(k+1): the line of sight has phase 0 and no Doppler shift, as the receiver's carrier
+    follows it; g is a Rayleigh path of the Jakes spectrum. A step of an OFDM grid has one gain for all its tones.
+    """
+
+    def __init__(self, k: float, doppler: float | None, doppler_hz: float | None = None, symbol_rate: float | None = None):
+        self.k, self._doppler, self.doppler_hz, self._symbol_rate = k, doppler, doppler_hz, symbol_rate
+
+    def turns(self, grid: Grid) -> float:
+        """f_D times the time between steps."""
+        if self._doppler is not None:  # of a channel use, which of OFDM is a sample
+            return self._doppler * (grid.fft_size + grid.prefix)
+        interval = grid.interval_s or (1.0 / self._symbol_rate if self._symbol_rate else None)
+        if interval is None:
+            raise ValueError("a Doppler shift from a speed needs the time of a channel use; give symbol_rate_khz, or doppler in its place")
+        return self.doppler_hz * interval
+
+    def draw(self, n: int, draws: Sequence[Draw]) -> Fading:
+        """Gains complex64 [len(draws), n], on the CPU; a longer n keeps the prefix (to the rounding of a sum of waves)."""
+        return Fading(self.elements(Grid(n), 1, 1, draws)[:, 0, 0])
+
+    def elements(self, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> torch.Tensor:
+        """H complex64 [U, R, T, E]; pairs of antennas are independent."""
+        turns, antennas = self.turns(grid), (receive, transmit)
+        los = Specular(self.k / (self.k + 1.0)) if self.k else None
+        wave = draw_paths(draws, np.zeros(1), np.array([1.0 / (self.k + 1.0)]), turns, WAVES_ALONE, antennas, los)
+        steps = wave.gains(1.0, grid.times)[:, :, :, 0].to(torch.complex64)  # [U, R, T, times]
+        return steps.repeat_interleave(len(grid.tones), dim=-1) if len(grid.tones) > 1 else steps
+
+    def mean(self, grid: Grid) -> complex:
+        """The line of sight."""
+        return complex(math.sqrt(self.k / (self.k + 1.0)))
+
+    def covariance(self, grid: Grid, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """E[(h_a - mean) conj(h_b - mean)] = J0(2 pi f_D (t_a - t_b)) / (k + 1), complex [len(a), len(b)]."""
+        steps = (np.asarray(e) // len(grid.tones) for e in (a, b))
+        return jakes_correlation(self.turns(grid) * np.subtract.outer(*steps)).astype(complex) / (self.k + 1.0)
+
+    def scattered(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """The covariance as factors over time [times, times] and frequency [F, F]."""
+        steps, tones = np.arange(grid.times), len(grid.tones)
+        return jakes_correlation(self.turns(grid) * np.subtract.outer(steps, steps)) / (self.k + 1.0), np.ones((tones, tones))

@@ -81,16 +81,6 @@ class Multipath:
         basis = torch.polar(torch.ones_like(turns), -2.0 * math.pi * turns)  # [P, F]
         return self._projected(step, count, basis)
 
-    def taps(self, step: float, count: int, bandwidth: float, first: int, last: int) -> torch.Tensor:
-        """Discrete-time taps complex64 [U, count, last - first + 1, nr, nt] at the times step * i.
-
-        Tap l of a channel sampled at ``bandwidth`` W is sum_p g_p(t) sinc(l - W delays[p]), l = first..last.
-        References: Tse, Viswanath 2005, equation 2.36.
-        """
-        lags = torch.arange(first, last + 1, dtype=torch.float64, device=self.delays.device)
-        basis = torch.sinc(lags - bandwidth * self.delays[:, None]).to(torch.complex128)  # [P, L]
-        return self._projected(step, count, basis)
-
     def _projected(self, step: float, count: int, basis: torch.Tensor) -> torch.Tensor:
         """sum_p g_p(t) basis[p, f], complex64 [U, count, F, nr, nt], a few rows at a time."""
         draws, paths, waves = self.doppler.shape
