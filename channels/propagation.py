@@ -22,7 +22,7 @@ class MultipathChannel(ABC):
     """A prepared channel of several paths: H(t, f) at the middle of every OFDM symbol, at every subcarrier.
 
     In the frequency domain a symbol sees its channel at one instant: the prefix covers every delay, and the
-    change within a symbol (about (2 pi f_D T)^2 / 12 of the power, T the symbol without prefix) is left out.
+    change within a symbol (about (2 pi f_D T)^2 / 24 of the power, T the symbol without prefix) is left out.
     """
 
     def __init__(self, delays: np.ndarray, powers: np.ndarray, max_doppler: float):
@@ -113,7 +113,7 @@ class OverTime:
         amplitude, doppler, leak = drawn
         wave = Multipath(amplitude, doppler, torch.from_numpy(self.delays).to(x.device))
         delayed = self._delayed(grid).to(x.device)  # [2, P, F]: phases of a symbol, and of the one before, in this one's window
-        windows = [w.to(x.device) for w in _windows(self.delays, grid)]
+        windows = [w.to(x.device, torch.float32) for w in _windows(self.delays, grid)]
         y = torch.empty((len(x), amplitude.shape[1], grid.elements), dtype=torch.complex64, device=x.device)
         # rows that differ in nothing but SNR share a draw: its paths are followed once
         kinds, where = torch.unique(amplitude[:, 0, 0, 0, 0].real, return_inverse=True)
