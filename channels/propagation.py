@@ -39,6 +39,12 @@ class MultipathChannel(ABC):
 
     def elements(self, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> torch.Tensor:
         """H complex64 [U, R, T, E]; more symbols keep those before."""
+        prefix = grid.prefix / (grid.fft_size * grid.spacing_hz)
+        if self.delays.max() > prefix * (1.0 + 1e-9):
+            raise ValueError(
+                f"the last path comes after {1e6 * self.delays.max():.4g} us, beyond the cyclic prefix of {1e6 * prefix:.4g} us; "
+                f"lengthen it, or take domain: time"
+            )
         wave = self.multipath((receive, transmit), draws)
         return _as_elements(wave.response(grid.interval_s, grid.times, frequencies(grid)))
 

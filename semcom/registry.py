@@ -28,6 +28,7 @@ TABLE: dict[str, dict[str, str]] = {
         "ofdm": "channels.ofdm:OFDM",
         "tdl": "channels.tdl:TDL",
         "cdl": "channels.cdl:CDL",
+        "ray_traced": "channels.ray_traced:RayTraced",
     },
     "transmit": {
         "image_codec": "semcom.transmit.image_codec:ImageCodec",
