@@ -82,7 +82,8 @@ class Link(ABC):
         frame = self.modulate(message, conditions, streams)
         observations = air.carry(frame.signals)
         reports = {name: values for seen in observations for name, values in seen.reports.items()}
-        return replace(self.demodulate(frame, observations), reports=reports)
+        received = self.demodulate(frame, observations)
+        return replace(received, reports=reports) if reports else received
 
     def send(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Received:
         """Send one message a row, each at its condition, over the channel drawn from ``streams``."""
@@ -95,7 +96,8 @@ class Link(ABC):
         received = self.over(message, conditions, streams, air)
         if air.left:
             raise ValueError(f"the link took {layout.uses - air.left} of {layout.uses} channel uses")
-        received = replace(received, usage=charge(received.usage, layout))
+        if layout.charged or layout.streams > 1:
+            received = replace(received, usage=charge(received.usage, layout))
         received.usage.check()
         return received
 
@@ -105,8 +107,6 @@ def charge(usage: Usage, layout: Layout) -> Usage:
 
     An image that sent nothing leaves all uses unused.
     """
-    if not layout.charged and layout.streams == 1:
-        return usage
     idle = usage.uses["unused"] == usage.granted if "unused" in usage.uses else torch.zeros_like(usage.granted, dtype=torch.bool)
     data = torch.full_like(usage.granted, len(layout.data))
     uses = share_out(data, dict(usage.uses))
