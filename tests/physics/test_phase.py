@@ -25,38 +25,6 @@ def test_linewidth_is_that_of_a_lorentzian():
     assert abs(float(turned.mean()) - expected) < SIGMAS * float(turned.std()) / math.sqrt(len(turned))
 
 
-@pytest.mark.parametrize("window", [1, 2, 7, 32])
-def test_what_tracking_a_window_leaves_of_a_wiener_phase(window):
-    rows, step_variance = 20_000, 0.01
-    left = phase.remove_window_mean(wiener(rows, 2 * window, step_variance, 2), window)
-    expected = torch.from_numpy(phase.wiener_deviation_variance(step_variance, window)).repeat(2)
-    spread = expected * math.sqrt(2 / rows)
-    assert bool(((left.square().mean(dim=0) - expected).abs() <= SIGMAS * spread + 1e-12).all())
-    if window > 1:  # the gain and the error of the rotation that is left
-        gain, error = phase.gaussian_gain(expected.numpy()), phase.gaussian_error(expected.numpy())
-        rotation = torch.polar(torch.ones_like(left), left)
-        deviation = rotation - torch.from_numpy(gain)
-        assert bool((deviation.mean(dim=0).abs() < SIGMAS * torch.from_numpy(np.sqrt(error / rows))).all())
-        power = deviation.abs().square()
-        assert bool(((power.mean(dim=0) - torch.from_numpy(error)).abs() < SIGMAS * power.std(dim=0) / math.sqrt(rows)).all())
-
-
-def test_a_last_window_may_be_shorter():
-    theta = wiener(3, 10, 0.1, 3)
-    left = phase.remove_window_mean(theta, 4)
-    torch.testing.assert_close(left[:, 8:], theta[:, 8:] - theta[:, 8:].mean(dim=1, keepdim=True))
-    torch.testing.assert_close(left[:, :8], phase.remove_window_mean(theta[:, :8], 4))
-
-
-def test_what_tracking_a_window_leaves_of_an_offset():
-    """theta_i = 2 pi e i less its window's mean, for e of the given standard deviation."""
-    window, std, rows = 9, 0.003, 1000
-    e = torch.from_numpy(np.random.default_rng(4).standard_normal((rows, 1)))
-    left = phase.remove_window_mean(2 * math.pi * std * e * torch.arange(window), window)
-    ratio = left.square().mean(dim=0) / e.square().mean()
-    np.testing.assert_allclose(ratio.numpy(), phase.offset_deviation_variance(std, window), atol=1e-12)
-
-
 def leakage(theta: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Subcarriers sent, received, and the common rotation, after an IFFT, exp(j theta) on the samples, and an FFT."""
     rows, n = theta.shape
@@ -74,14 +42,13 @@ def test_subcarriers_turn_together_and_leak_into_each_other(step_variance):
         rows
     )
     share = 1 - rotation.abs().square()
-    assert abs(float(share.mean()) - phase.wiener_ici_power(step_variance, n)) < SIGMAS * float(share.std()) / math.sqrt(rows)
+    assert abs(float(share.mean()) - phase.wiener_error(step_variance, n)) < SIGMAS * float(share.std()) / math.sqrt(rows)
 
 
 def test_small_phase_noise_leaks_in_proportion_to_the_symbol():
     """1 - |J_0|^2 is near step_variance (N^2 - 1) / (6 N), the mean variance about the window's mean."""
     n, step_variance = 128, 1e-7
-    assert phase.wiener_ici_power(step_variance, n) == pytest.approx(step_variance * (n * n - 1) / (6 * n), rel=1e-4)
-    assert phase.wiener_ici_power(step_variance, n) == pytest.approx(phase.wiener_deviation_variance(step_variance, n).mean(), rel=1e-4)
+    assert phase.wiener_error(step_variance, n) == pytest.approx(step_variance * (n * n - 1) / (6 * n), rel=1e-4)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.05, 0.3, -0.5, 1.0])
@@ -91,6 +58,6 @@ def test_an_offset_turns_and_leaks_as_a_sinc(offset):
     sent, received, rotation = leakage(theta, 7)
     assert complex(rotation[0]) == pytest.approx(phase.offset_rotation(offset, n), abs=1e-12)
     left = (received - rotation[:, None] * sent).abs().square().mean(dim=1)
-    assert abs(float(left.mean()) - phase.offset_ici_power(offset, n)) <= SIGMAS * float(left.std()) / math.sqrt(rows) + 1e-12
-    assert phase.offset_ici_power(offset, n) == pytest.approx(1 - np.sinc(offset) ** 2, abs=4 * offset**2 / n**2 + 1e-12)  # (pi e / N)^2 / 3
-    assert phase.offset_ici_power(1e-3, n) == pytest.approx(math.pi**2 * 1e-6 / 3 * (1 - 1 / n**2), rel=1e-4)
+    assert abs(float(left.mean()) - phase.offset_error(offset, n)) <= SIGMAS * float(left.std()) / math.sqrt(rows) + 1e-12
+    assert phase.offset_error(offset, n) == pytest.approx(1 - np.sinc(offset) ** 2, abs=4 * offset**2 / n**2 + 1e-12)  # (pi e / N)^2 / 3
+    assert phase.offset_error(1e-3, n) == pytest.approx(math.pi**2 * 1e-6 / 3 * (1 - 1 / n**2), rel=1e-4)
