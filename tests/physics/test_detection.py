@@ -42,7 +42,7 @@ def test_one_stream_is_maximum_ratio_combining(antennas, m, snr_db):
     detector = linear_detector(h, torch.tensor(1 / snr), "zf")
     torch.testing.assert_close(detector.noise_var[:, 0], 1 / (snr * h.abs().square().sum(dim=(1, 2))))
     rate = bit_error_rate(m, bits, detector((h @ x[..., None])[..., 0] + noise), detector.noise_var)
-    check_rate(rate, float(theory.ber_diversity(m, snr, antennas)), n)
+    check_rate(rate, float(theory.ber_mrc(m, snr, antennas)), n)
 
 
 @pytest.mark.parametrize("antennas", [1, 2])
@@ -209,8 +209,8 @@ def test_outage_of_diversity(order, snr):
 def test_diversity_error_rates_fall_with_the_order_and_one_branch_is_rayleigh():
     snr = np.array([0.1, 1.0, 10.0, 1000.0])
     for m in (1, 2, 4, 6):
-        np.testing.assert_allclose(theory.ber_diversity(m, snr, 1), theory.ber_rayleigh(m, snr), rtol=1e-9)
+        np.testing.assert_allclose(theory.ber_mrc(m, snr, 1), theory.ber_rayleigh(m, snr), rtol=1e-9)
     for order in (1, 2, 4):  # slope: ten times the SNR, 10^order fewer errors
-        high, higher = theory.ber_diversity(1, np.array([1e4, 1e5]), order)
+        high, higher = theory.ber_mrc(1, np.array([1e4, 1e5]), order)
         assert high / higher == pytest.approx(10.0**order, rel=2e-2)
-    np.testing.assert_allclose(theory.ber_alamouti(2, 2 * snr, 1), theory.ber_diversity(2, snr, 2), rtol=1e-12)
+    np.testing.assert_allclose(theory.ber_alamouti(2, 2 * snr, 1), theory.ber_mrc(2, snr, 2), rtol=1e-12)
