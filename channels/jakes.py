@@ -10,7 +10,7 @@ import lazy_loader as lazy
 import numpy as np
 
 from channels.base import Draw, Fading, Grid
-from channels.flat import FlatChannel, stratified_gain
+from channels.flat import Factor, FlatChannel, one_gain, stratified_gain
 from channels.multipath import Multipath
 
 torch = lazy.load("torch")
@@ -147,7 +147,7 @@ class JakesChannel(FlatChannel):
         steps = (np.asarray(e) // len(grid.tones) for e in (a, b))
         return jakes_correlation(self.turns(grid) * np.subtract.outer(*steps)).astype(complex) / (self.k + 1.0)
 
-    def scattered(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """The covariance as factors over time [times, times] and frequency [F, F]."""
-        steps, tones = np.arange(grid.times), len(grid.tones)
-        return jakes_correlation(self.turns(grid) * np.subtract.outer(steps, steps)) / (self.k + 1.0), np.ones((tones, tones))
+    def scattered(self, grid: Grid) -> tuple[Factor, Factor]:
+        """The covariance as a product of one between steps and one between tones."""
+        turns, share = self.turns(grid), 1.0 / (self.k + 1.0)
+        return lambda a, b: jakes_correlation(turns * np.subtract.outer(a, b)) * share, one_gain

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from channels.base import ChannelDescription, Draw, Grid
 from channels.coherence import delay_conflict, pilot_conflict
+from channels.flat import Factor
 from channels.jakes import Specular, draw_paths, jakes_correlation
 from channels.multipath import Multipath, doppler_hz
 from channels.propagation import MultipathChannel, OverTime
@@ -97,13 +98,19 @@ class TDLChannel(MultipathChannel):
     def _los_turn(self, times: np.ndarray) -> np.ndarray:
         return np.exp(2j * math.pi * LOS_DOPPLER_SHARE * self.doppler_hz * times)
 
-    def scattered(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """Covariance without the line of sight, as factors over time [times, times] and frequency [F, F]."""
-        times = np.arange(grid.times) * grid.interval_s
-        over_time = self._averaged(lambda lags: jakes_correlation(self.doppler_hz * lags), times[:, None] - times, grid)
-        turn = self._turns(np.asarray(grid.tones) * grid.spacing_hz)  # [P, F]
-        powers = self._path_powers(grid) * self._profile.powers / self.powers
-        return over_time, (powers[:, None] * turn).T @ turn.conj()
+    def scattered(self, grid: Grid) -> tuple[Factor, Factor]:
+        """Covariance without the line of sight, as a product of one between steps and one between tones."""
+        powers = (self._path_powers(grid) * self._profile.powers / self.powers)[:, None]
+        tones = np.asarray(grid.tones) * grid.spacing_hz
+
+        def over_time(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            lags = np.subtract.outer(a, b) * grid.interval_s
+            return self._averaged(lambda lags: jakes_correlation(self.doppler_hz * lags), lags, grid)
+
+        def over_tones(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return (powers * self._turns(tones[a])).T @ self._turns(tones[b]).conj()
+
+        return over_time, over_tones
 
     def specular(self, grid: Grid) -> np.ndarray | None:
         """The line of sight at each element up to its phase, complex [E]; None without."""

@@ -24,6 +24,7 @@ CHANNELS = {
     "tdl d": TDL(profile="D", delay_spread_ns=200, speed_kmh=200),
     "rayleigh": Rayleigh(fading="jakes", speed_kmh=200, carrier_ghz=3.5),
     "rician": Rician(k_db=3, fading="jakes", speed_kmh=200, carrier_ghz=3.5),
+    "blocks": Rician(k_db=0, coherence=26),
     "cdl a": CDL(profile="A", delay_spread_ns=200, speed_kmh=200),
 }
 
@@ -87,7 +88,7 @@ def test_estimates_of_drawn_channels_are_honest_too(estimator, name):
     assert_honest(h[:, layout.data], estimator(sounded(layout, h, 0.05, rng), channel), n / 5)
 
 
-@pytest.mark.parametrize("name", ["tdl c", "tdl d", "rayleigh"])
+@pytest.mark.parametrize("name", ["tdl c", "tdl d", "rayleigh", "blocks"])
 def test_kronecker_and_dense_solutions_agree(name):
     channel, layout = CHANNELS[name].build(), WAVEFORM.build().layout(21 * 13)
     rng = np.random.default_rng(4)

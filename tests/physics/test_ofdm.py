@@ -179,7 +179,8 @@ def test_covariance_is_that_of_the_draws():
         expected = channel.covariance(grid, elements, elements)
         assert np.abs(measured - expected).max() < 5 * math.sqrt(2 / count), description
         if hasattr(channel, "scattered"):
-            over_time, over_tones = channel.scattered(grid)
+            sizes = grid.times, len(grid.tones)
+            over_time, over_tones = (f(np.arange(n), np.arange(n)) for f, n in zip(channel.scattered(grid), sizes, strict=True))
             line = channel.specular(grid) if hasattr(channel, "specular") else None
             line = np.zeros(grid.elements) if line is None else line
             whole = np.kron(over_time, over_tones) + np.outer(line, line.conj())
