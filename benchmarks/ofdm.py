@@ -2,10 +2,10 @@
 
     python benchmarks/ofdm.py [--images 8] [--snrs 10] [--runs 5] [--speed 30]
 
-Both sides send the same reals over TDL-C (300 ns, 3.5 GHz) on the same grid of subcarriers, with perfect CSI, in this process
-and in turns; the table gives the median time of each and the ratio. They draw different channels, so "equal results" means: errors
-over the stated noise level have variance 1 on both sides, and the mean of log2(1 + |h|^2 SNR) and of |h|^2 agree
-within five standard errors. Ours is timed twice: when it draws the channel, and when a system before it in the sweep met it.
+Both sides send the same reals over TDL-C (300 ns, 3.5 GHz) on the same grid of subcarriers, with perfect CSI, in this
+process and in turns; the table gives the median time of each and the ratio. They draw different channels, so "equal results"
+means: errors over the stated noise level have variance 1 on both sides, and the means of log2(1 + |h|^2 SNR) and of |h|^2
+agree within five standard errors. Ours is timed twice: when it draws the channel, and when a system before it in the sweep met it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def loop(values: torch.Tensor, snrs: list[float], speed: float) -> Callable[[], 
     return send
 
 
-def check(values: torch.Tensor, rows: list[int], snrs: list[float], results: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+def check(
+    values: torch.Tensor, rows: list[int], snrs: list[float], results: dict[str, tuple[torch.Tensor, torch.Tensor]]
+) -> None:
     """AssertionError where the two sides differ by more than their samples allow."""
     snr = 10.0 ** (torch.tensor(snrs * len(values), dtype=torch.float64)[:, None] / 10.0)
     power, rate = {}, {}
@@ -140,14 +142,17 @@ def main() -> None:
     seconds = {name: statistics.median(t) for name, t in times.items()}
 
     load = f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
-    title = f"TDL-C, {options.images} images, {options.snrs} SNRs, {SYMBOLS} OFDM symbols of {len(WAVEFORM.tones)} tones, {options.speed:g} km/h, {load}"
+    title = f"TDL-C, {options.speed:g} km/h, {options.images} images, {options.snrs} SNRs, "
+    title += f"{SYMBOLS} OFDM symbols of {len(WAVEFORM.tones)} tones, {load}"
     table = Table("analog over ofdm + tdl", "Sionna loop [ms]", "semcom [ms]", "times faster", title=title)
     for name in ("channel drawn", "draws kept"):
         ratio = seconds["loop"] / seconds[name]
         table.add_row(name, f"{1e3 * seconds['loop']:.1f}", f"{1e3 * seconds[name]:.1f}", f"{ratio:.1f}")
     console = Console(width=120)
     console.print(table)
-    console.print(f"memory of the batch of {len(rows)} rows at its peak: {memory / 1024:.0f} MiB ({memory / len(rows):.0f} KiB a row)")
+    console.print(
+        f"memory of the batch of {len(rows)} rows at its peak: {memory / 1024:.0f} MiB ({memory / len(rows):.0f} KiB a row)"
+    )
 
 
 if __name__ == "__main__":

@@ -56,10 +56,13 @@ class ImpulseResponse:
                 gains, delays, angles = file["gains"], file["delays"], file["angles"]
                 asked = str(file["request"])
         except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"'{path}' is no file of impulse responses (npz with gains, delays, angles, request): {error}") from error
+            raise ValueError(
+                f"'{path}' is no file of impulse responses (npz with gains, delays, angles, request): {error}"
+            ) from error
         if gains.ndim != 1 or delays.shape != gains.shape or angles.shape != (4, len(gains)) or not np.abs(gains).any():
             raise ValueError(
-                f"'{path}' holds gains {gains.shape}, delays {delays.shape}, angles {angles.shape}; expected [P], [P], [4, P] and a gain that is not 0"
+                f"'{path}' holds gains {gains.shape}, delays {delays.shape}, angles {angles.shape}; expected [P], [P], [4, P] "
+                f"and a gain that is not 0"
             )
         gains = gains / np.sqrt(np.sum(np.abs(gains) ** 2))
         return cls(gains.astype(complex), delays - delays.min(), angles, Request.from_json(json.loads(asked)) if asked else None)

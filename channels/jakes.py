@@ -123,7 +123,9 @@ class JakesChannel(FlatChannel):
             return self._doppler * (grid.fft_size + grid.prefix)
         interval = grid.interval_s or (1.0 / self._symbol_rate if self._symbol_rate else None)
         if interval is None:
-            raise ValueError("a Doppler shift from a speed needs the time of a channel use; give symbol_rate_khz, or doppler in its place")
+            raise ValueError(
+                "a Doppler shift from a speed needs the time of a channel use; give symbol_rate_khz, or doppler in its place"
+            )
         return self.doppler_hz * interval
 
     def draw(self, n: int, draws: Sequence[Draw]) -> Fading:

@@ -39,19 +39,25 @@ class RayTraced(ChannelDescription):
 
     Example::
 
-        channel: [{kind: ofdm}, {kind: ray_traced, file: munich.npz, scene: munich, transmitter: [8.5, 21, 27], receiver: [44, 95, 1.5]}]
+        channel:
+          - {kind: ofdm}
+          - {kind: ray_traced, file: munich.npz, scene: munich, transmitter: [8.5, 21, 27], receiver: [44, 95, 1.5]}
     """
 
     STAGE: ClassVar = "propagation"
     kind: Literal["ray_traced"] = "ray_traced"
     file: str = Field(description="file of the impulse response (.npz); written where it does not exist yet")
-    scene: str | None = Field(None, description="a scene that Sionna RT ships, such as munich, or a scene file; null: what the file holds")
+    scene: str | None = Field(
+        None, description="a scene that Sionna RT ships, such as munich, or a scene file; null: what the file holds"
+    )
     transmitter: tuple[float, float, float] | None = Field(None, description="position of the transmitter in the scene, m")
     receiver: tuple[float, float, float] | None = Field(None, description="position of the receiver in the scene, m")
     max_depth: int = Field(5, ge=0, le=20, description="interactions (reflections, refractions) that a path may have")
     carrier_ghz: float = Field(3.5, gt=0.0, le=100.0, description="carrier frequency, GHz")
     speed_kmh: float = Field(0.0, ge=0.0, le=1000.0, description="speed of the receiver, km/h")
-    antenna_spacing: float = Field(0.5, gt=0.0, le=100.0, description="distance of neighbouring antennas of an array, wavelengths")
+    antenna_spacing: float = Field(
+        0.5, gt=0.0, le=100.0, description="distance of neighbouring antennas of an array, wavelengths"
+    )
     domain: Literal["frequency", "time"] = Field(
         "frequency", description="frequency: one gain an element; time: every sample, with what elements then do to each other"
     )
@@ -81,11 +87,11 @@ class RayTraced(ChannelDescription):
         path = Path(self.file)
         if not path.is_file():
             if self.scene is None:
-                return f"there is no file '{self.file}' of impulse responses; give one, or scene, transmitter and receiver to trace it"
+                return f"there is no file '{self.file}' of impulse responses; give one, or scene, transmitter and receiver to trace"
             if not tracer_is_installed():
                 return (
-                    f"channel 'ray_traced' would trace scene '{self.scene}' into '{self.file}', which does not exist, and Sionna RT is not "
-                    f"installed: pip install 'semcom[ray-tracing]', or give a file that was traced elsewhere"
+                    f"channel 'ray_traced' would trace scene '{self.scene}' into '{self.file}', which does not exist, and Sionna RT is "
+                    f"not installed: pip install 'semcom[ray-tracing]', or give a file that was traced elsewhere"
                 )
             return delay_conflict(self.kind, 0.0, self.domain, stages)
         try:
@@ -111,7 +117,8 @@ class RayTraced(ChannelDescription):
     def _checked(self, response: ImpulseResponse) -> ImpulseResponse:
         if self.scene is not None and response.request != self._request:
             raise ValueError(
-                f"'{self.file}' holds the paths of {response.request}, and {self._request} is asked for; name another file, or delete it"
+                f"'{self.file}' holds the paths of {response.request}, and {self._request} is asked for; "
+                f"name another file, or delete it"
             )
         return response
 
@@ -131,7 +138,9 @@ class RayTracedChannel(MultipathChannel):
         arrive, depart = self._array(receive, azimuth_in, zenith_in), self._array(transmit, azimuth_out, zenith_out)
         amplitude = (self._response.gains * np.exp(1j * phase))[:, None, None] * arrive[:, None] * depart
         doppler = self.doppler_hz * np.sin(zenith_in) * np.cos(azimuth_in - heading)
-        return Multipath(torch.from_numpy(amplitude)[..., None], torch.from_numpy(doppler)[..., None], torch.from_numpy(self.delays))
+        return Multipath(
+            torch.from_numpy(amplitude)[..., None], torch.from_numpy(doppler)[..., None], torch.from_numpy(self.delays)
+        )
 
     def _array(self, antennas: int, azimuth: np.ndarray, zenith: np.ndarray) -> np.ndarray:
         """exp(j 2 pi r . d) of each antenna of an array along y, [antennas, P]."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import lazy_loader as lazy
 import numpy as np
 from pydantic import Field
 
@@ -17,8 +16,6 @@ from channels.jakes import Specular, draw_paths, jakes_correlation
 from channels.multipath import Multipath, doppler_hz
 from channels.propagation import MultipathChannel, OverTime
 from channels.tr38901 import LONGEST, LOS_DOPPLER_SHARE, Profile, tdl_profile
-
-torch = lazy.load("torch")
 
 
 class TDL(ChannelDescription):
@@ -84,9 +81,7 @@ class TDLChannel(MultipathChannel):
         self._specular = Specular(profile.los, LOS_DOPPLER_SHARE, has_phase=True) if profile.los else None
 
     def multipath(self, antennas: tuple[int, int], draws: Sequence[Draw]) -> Multipath:
-        return draw_paths(
-            draws, self.delays, self._profile.powers, self.doppler_hz, antennas=antennas, specular=self._specular
-        )
+        return draw_paths(draws, self.delays, self._profile.powers, self.doppler_hz, antennas=antennas, specular=self._specular)
 
     def time_correlation(self, lags: np.ndarray) -> np.ndarray:
         scattered = jakes_correlation(self.doppler_hz * lags).astype(complex)

@@ -38,7 +38,9 @@ def test_ofdm_over_one_tap_equals_the_flat_channel_to_float_precision(channel):
     _, flat, _ = sent([channel], 4, [0.0, 20.0], 64 * 9)
     _, ofdm, _ = sent([OFDM(**EVERY_TONE), channel], 4, [0.0, 20.0], 64 * 9)
     torch.testing.assert_close(ofdm.values, flat.values, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(ofdm.noise_std.expand(ofdm.values.shape), flat.noise_std.expand(flat.values.shape), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        ofdm.noise_std.expand(ofdm.values.shape), flat.noise_std.expand(flat.values.shape), rtol=1e-6, atol=0
+    )
 
 
 def test_time_domain_over_one_tap_equals_it_too():

@@ -10,7 +10,7 @@ import torch
 from channels.base import Draw, Layout, Sounding
 from channels.cdl import CDL
 from channels.coherence import pilot_conflict
-from channels.estimation import ls, lmmse
+from channels.estimation import lmmse, ls
 from channels.ofdm import OFDM
 from channels.rayleigh import Rayleigh
 from channels.rician import Rician
@@ -179,13 +179,21 @@ def test_antennas_are_estimated_from_their_own_pilots():
     h = [gaussian(channel, layout.grid, 4, rng) for _ in range(4)]  # pairs (0, 0), (0, 1), (1, 0), (1, 1) of receive, transmit
     _, tone = np.divmod(layout.pilots, len(layout.grid.tones))
     antenna = np.unique(tone, return_inverse=True)[1] % 2
-    clean = np.stack([np.stack([h[2 * r + t][:, layout.pilots] for t in (0, 1)], -1)[:, range(len(antenna)), antenna] for r in (0, 1)], 1)
+    clean = np.stack(
+        [np.stack([h[2 * r + t][:, layout.pilots] for t in (0, 1)], -1)[:, range(len(antenna)), antenna] for r in (0, 1)], 1
+    )
     sounding = Sounding(layout, torch.from_numpy(clean).to(torch.complex64), antenna, torch.full((1, 1, 1), 1e-3), 2)
     together = lmmse(sounding, channel)
     for r in (0, 1):
         for t in (0, 1):
             mine = np.flatnonzero(antenna == t)
-            alone = Sounding(replace(layout, pilots=layout.pilots[mine]), sounding.seen[:, r : r + 1, mine], antenna[mine] * 0, sounding.noise_var, 1)
+            alone = Sounding(
+                replace(layout, pilots=layout.pilots[mine]),
+                sounding.seen[:, r : r + 1, mine],
+                antenna[mine] * 0,
+                sounding.noise_var,
+                1,
+            )
             expected = lmmse(alone, channel)
             torch.testing.assert_close(together.h[:, r, t], expected.h[:, 0, 0])
             torch.testing.assert_close(together.error_var[:, r, t], expected.error_var[:, 0, 0])

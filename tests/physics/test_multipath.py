@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy import special, stats
 
-from channels.tr38901 import LONGEST, CDLDraw, cdl_clusters, cdl_multipath, draw_cdl, tdl_profile
 from channels._sionna import sionna_phy
 from channels.base import Draw
 from channels.jakes import WAVES_ALONE, WAVES_OF_A_PATH, Specular, draw_paths
-from channels.multipath import doppler_hz, rms_delay_spread
+from channels.multipath import doppler_hz
+from channels.tr38901 import LONGEST, CDLDraw, cdl_clusters, cdl_multipath, draw_cdl, tdl_profile
 
 DOPPLER = 100.0
 
@@ -22,6 +22,11 @@ def draws(count, seed=0, stratified=False):
     if stratified:
         strata = (np.arange(count) + 0.5) / count
     return [Draw(np.random.default_rng([seed, 2, row]), float(strata[row])) for row in range(count)]
+
+
+def rms_delay_spread(delays, powers):
+    weights = powers / powers.sum()
+    return math.sqrt(weights @ delays**2 - (weights @ delays) ** 2)
 
 
 def alone(given, max_doppler=DOPPLER, **kwargs):
@@ -211,7 +216,9 @@ def test_waves_of_a_cdl_are_sionnas(name):
 def test_cdl_has_unit_power_a_pair_and_the_tables_profile(name):
     clusters, n = cdl_clusters(name), 600
     wave = cdl_multipath(clusters, draw_cdl(draws(n), len(clusters.profile.delays)), 1.0, 3.5e9, 0.0, (2, 2))
-    np.testing.assert_allclose(wave.amplitude.abs().square().sum(dim=-1).mean(dim=0)[0, 0].numpy(), clusters.profile.total, rtol=1e-9)
+    np.testing.assert_allclose(
+        wave.amplitude.abs().square().sum(dim=-1).mean(dim=0)[0, 0].numpy(), clusters.profile.total, rtol=1e-9
+    )
     power = wave.gains(1e-3, 1)[..., 0].sum(dim=-1).abs().square()
     # |h|^2 of many waves has at most the variance of an exponential variable
     assert float((power.mean(dim=0) - 1).abs().max()) < 5 / math.sqrt(n)
