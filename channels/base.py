@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
@@ -124,6 +125,7 @@ class Layout:
         return len(self.data) * self.streams
 
     @staticmethod
+    @functools.lru_cache(maxsize=8)
     def plain(uses: int) -> Layout:
         """Every use carries one symbol."""
         return Layout(uses, Grid(uses), np.arange(uses), np.arange(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import lazy_loader as lazy
@@ -25,22 +26,38 @@ GRID_DB = np.arange(-40.0, 60.0, 0.1)
 
 
 class Gains:
-    """Realisations of |h|^2 of one prepared channel, from a generator of their own: no result is tuned on its own draws."""
+    """What SNR the symbols of a prepared channel meet, over draws of their own: no result is tuned on its own draws."""
 
     def __init__(self, channel: Channel, count: int = REALISATIONS):
         self._channel, self._count, self._kept = channel, count, {}
 
-    def over(self, n: int) -> np.ndarray:
-        """float64 [count, n], or [count, 1] where the gain stays over all n uses, [1, 1] where it is always 1."""
-        if n not in self._kept:
+    def snr(self, symbols: int, snr_db: float) -> np.ndarray:
+        """Ratios float64 [count, symbols] at the average Es/N0 ``snr_db``; [count, 1] where one holds for all symbols of
+        a transmission, [1, 1] where it is always the same."""
+        if not hasattr(self._channel, "layout"):
+            return self._once(symbols, lambda: self._gains(symbols)) * 10.0 ** (snr_db / 10.0)
+        return self._once((symbols, snr_db), lambda: _over_chain(self._channel, symbols, snr_db, self._draws()))
+
+    def snr_db(self, symbols: int, snr_db: float) -> np.ndarray:
+        """The same in dB."""
+        if not hasattr(self._channel, "layout"):
+            return 10.0 * np.log10(np.maximum(self._once(symbols, lambda: self._gains(symbols)), 1e-12)) + snr_db
+        return 10.0 * np.log10(np.maximum(self.snr(symbols, snr_db), 1e-12))
+
+    def _once(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if key not in self._kept:
             if len(self._kept) >= KEPT_GAINS:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[n] = self._draw(n)
-        return self._kept[n]
+            self._kept[key] = make()
+        return self._kept[key]
 
-    def _draw(self, n: int) -> np.ndarray:
-        draws = [Draw(generator("adaptation", i), (i + 0.5) / self._count) for i in range(self._count)]
-        h = self._channel.draw(n, draws).h
+    def _draws(self) -> list[Draw]:
+        named = lambda i: lambda name: generator("adaptation", name, i)  # noqa: E731
+        return [Draw(generator("adaptation", i), (i + 0.5) / self._count, named(i)) for i in range(self._count)]
+
+    def _gains(self, n: int) -> np.ndarray:
+        """|h|^2 of a flat channel."""
+        h = self._channel.draw(n, self._draws()).h
         if n and h.stride(1) == 0:  # one stored gain a transmission
             h = h[:, :1]
         gains = (h.real.double().square() + h.imag.double().square()).numpy()
@@ -95,10 +112,9 @@ class FrameSuccess:
 
     def _effective_snr_db(self, snr_db: float, channel_uses: int, plan: fec.Segmentation) -> np.ndarray:
         """[realisations, blocks], or [realisations, 1] where all blocks meet one gain."""
-        gains, information = self.gains.over(channel_uses), _mutual_information(self.mcs.bits_per_symbol)
-        per_symbol_db = 10.0 * np.log10(np.maximum(gains, 1e-12)) + snr_db
-        if gains.shape[1] == 1:
+        per_symbol_db, information = self.gains.snr_db(channel_uses, snr_db), _mutual_information(self.mcs.bits_per_symbol)
+        if per_symbol_db.shape[1] == 1:
             return per_symbol_db
         used = per_symbol_db[:, : plan.blocks * (plan.block_coded_bits // self.mcs.bits_per_symbol)]
-        mean = np.interp(used, GRID_DB, information).reshape(len(gains), plan.blocks, -1).mean(axis=2)
+        mean = np.interp(used, GRID_DB, information).reshape(len(used), plan.blocks, -1).mean(axis=2)
         return np.interp(mean, information, GRID_DB)
