@@ -36,6 +36,7 @@ TABLE: dict[str, dict[str, str]] = {
         "cochannel": "channels.cochannel:CoChannel",
         "impulses": "channels.impulses:Impulses",
         "erasure": "channels.erasure:Erasure",
+        "csi": "channels.csi:CSI",
     },
     "transmit": {
         "image_codec": "semcom.transmit.image_codec:ImageCodec",
