@@ -84,6 +84,8 @@ SINGLE_CARRIER = {
     "impulses": [RAYLEIGH, Impulses(probability=0.05, ratio_db=15)],
     "erasure": [RAYLEIGH, Erasure(probability=0.2, mean_burst=10)],
     "converter": [AWGN(), ADC(bits=3, clipping_db=8)],
+    "converter behind blocks": [RAYLEIGH, ADC(bits=3, clipping_db=8)],
+    "converter behind fast fading": [Rayleigh(fading="fast"), ADC(bits=6, clipping_db=10)],
     "everything": [
         Amplifier(backoff_db=4),
         PhaseNoise(linewidth=1e-5),
@@ -92,6 +94,7 @@ SINGLE_CARRIER = {
         Impulses(probability=0.02),
         Erasure(probability=0.1),
         CarrierOffset(offset=1e-4, tracked=32),
+        ADC(bits=6, clipping_db=12),
     ],
 }
 
@@ -114,7 +117,7 @@ MULTICARRIER = {
     "carrier offset": [OFDM_GRID, CarrierOffset(offset=2e-3, tracked=1), FREQUENCY],
     "cochannel": [OFDM_GRID, FREQUENCY, CoChannel(sir_db=8, fading="none")],
     "impulses": [OFDM_GRID, FREQUENCY, Impulses(probability=0.02, ratio_db=15)],
-    "converter": [OFDM_GRID, AWGN(), ADC(bits=4, clipping_db=9)],
+    "converter": [OFDM_GRID, FREQUENCY, ADC(bits=4, clipping_db=9)],
 }
 
 
