@@ -17,6 +17,7 @@ from channels.awgn import AWGN
 from channels.carrier_offset import CarrierOffset
 from channels.chain import Chain
 from channels.cochannel import CoChannel
+from channels.csi import CSI
 from channels.erasure import Erasure
 from channels.impulses import Impulses
 from channels.mimo import MIMO
@@ -145,6 +146,15 @@ def test_several_antennas(antennas, others):
         stages = [*stages[:1], Amplifier(backoff_db=4), *stages[1:], CoChannel(sir_db=12), PhaseNoise(linewidth=1e-6, tracked=None)]
     x, seen = sent_and_seen(stages, 10.0)
     assert seen.symbols.shape == x.shape == (100, 1024 * antennas.carried)
+    check_honest(x, seen)
+
+
+@pytest.mark.parametrize("antennas", [a for a in ANTENNAS.values() if a.scheme != "svd"], ids=[n for n, a in ANTENNAS.items() if a.scheme != "svd"])
+@pytest.mark.parametrize("hardware", [(), (Amplifier(backoff_db=4),)], ids=["plain", "amplified"])
+def test_several_antennas_with_gains_from_pilots(antennas, hardware):
+    """Pilots of each antenna in turn: the error of the estimates is in the level of what the detector separates."""
+    x, seen = sent_and_seen([antennas, *hardware, Rayleigh(), CSI(estimate="lmmse", pilots=4)], 12.0, uses=44, rows=1500)
+    assert seen.symbols.shape[1] == 40 * antennas.carried
     check_honest(x, seen)
 
 
