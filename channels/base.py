@@ -238,6 +238,7 @@ class Hardware(Protocol):
     """
 
     tracked: int | None  # steps over which the receiver follows the stage's gain (a rotating phase); None: one a burst
+    level_dependent: bool  # whether its gain depends on the power that comes in (a converter): found for each level of it
 
     def draw(self, at: np.ndarray, antennas: int, draws: Sequence[Draw]) -> Drawn:
         """What is random, [U, A, len(at)] or so; () where nothing is. ``at``: Grid.sample_times()."""
