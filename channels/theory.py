@@ -53,6 +53,46 @@ def ber_rayleigh(bits_per_symbol: int, snr: ArrayLike) -> np.ndarray:
     return sum(w * 0.5 * (1.0 - np.sqrt(a * snr / (1.0 + a * snr))) for w, a in _q_terms(bits_per_symbol))
 
 
+def ber_mrc(bits_per_symbol: int, snr: ArrayLike, branches: int) -> np.ndarray:
+    """Bit error rate of maximum-ratio combining of independent Rayleigh branches, ``snr`` the mean SNR of each.
+
+    E[Q(sqrt(2 a g))] = ((1-u)/2)^L sum over l < L of C(L-1+l, l) ((1+u)/2)^l with u = sqrt(a S / (1 + a S)).
+    References: Proakis, Salehi 2008, equation 13.4-15.
+    """
+    snr = np.asarray(snr, dtype=float)
+
+    def mean_q(a: float) -> np.ndarray:
+        u = np.sqrt(a * snr / (1.0 + a * snr))
+        # 1 - u without cancellation, as it is 1 / (2 a S) at high SNR
+        miss, hit = 0.5 / ((1.0 + a * snr) * (1.0 + u)), 0.5 * (1.0 + u)
+        return miss**branches * sum(math.comb(branches - 1 + i, i) * hit**i for i in range(branches))
+
+    return sum(w * mean_q(a) for w, a in _q_terms(bits_per_symbol))
+
+
+def ber_alamouti(bits_per_symbol: int, snr: ArrayLike, receive_antennas: int = 1) -> np.ndarray:
+    """Bit error rate of Alamouti's code over Rayleigh fading: MRC of 2 N branches, each with half the SNR.
+
+    ``snr`` is the mean SNR at one receive antenna for unit total transmit power (Alamouti 1998, section III).
+    """
+    return ber_mrc(bits_per_symbol, np.asarray(snr, dtype=float) / 2.0, 2 * receive_antennas)
+
+
+def symbol_error_awgn(bits_per_symbol: int, snr: ArrayLike) -> np.ndarray:
+    """Symbol error rate of BPSK (1) and square QAM over AWGN: 1 - (1 - 2 (1 - 1/L) Q(sqrt(3 SNR / (L^2 - 1))))^2, L^2 = M.
+
+    References: Proakis, Salehi 2008, equations 4.3-13 and 4.3-30.
+    """
+    snr = np.asarray(snr, dtype=float)
+    if bits_per_symbol == 1:
+        return q_function(np.sqrt(2.0 * snr))
+    if bits_per_symbol % 2:
+        raise ValueError(f"{bits_per_symbol} bits a symbol; the closed form is of BPSK and of square QAM")
+    side = 2 ** (bits_per_symbol // 2)
+    one = 2.0 * (1.0 - 1.0 / side) * q_function(np.sqrt(3.0 * snr / (side**2 - 1)))
+    return one * (2.0 - one)
+
+
 def ber_rician(bits_per_symbol: int, snr: float, k_db: float) -> float:
     """Bit error rate over flat Rician fading of factor K, perfect CSI.
 
