@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from channels import mcs as schemes
-from channels.fec import ITERATIONS, TransportBlock
+from channels.fec import ITERATIONS, LdpcCode, TransportBlock
 from channels.modulation import QAM
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError
@@ -146,7 +146,7 @@ class _Frame:
     def __init__(self, uses: int, mcs: schemes.Mcs, iterations: int, device: torch.device | str):
         m = mcs.bits_per_symbol
         try:
-            self.block = TransportBlock(uses * m, mcs.rate, m, device=device, iterations=iterations)
+            self.block = TransportBlock(uses * m, mcs.rate, m, device=device, code=LdpcCode(iterations))
         except ValueError as error:
             raise Infeasible(f"{uses} channel uses with {mcs.name}: {error}") from error
         self.uses, self.device, self.mcs, self.qam = uses, device, mcs, QAM(m, device)
