@@ -162,6 +162,7 @@ def _crc_encoder(name: str, k: int, device: str):
 class BlockCode(Protocol):
     """What codes one block of a frame: a small description with its limits, and the prepared code."""
 
+    name: str
     min_bits: int  # information bits of a block, CRC included
     max_coded_bits: int | None  # of a block; None for as many as its information bits need
 
@@ -175,6 +176,7 @@ class LdpcCode:
     """5G LDPC: at most 8448 information bits a block, 3840 at rate 1/4 and below."""
 
     iterations: int = ITERATIONS
+    name = "ldpc"
     min_bits = MIN_BLOCK_BITS
     max_coded_bits = None
 
@@ -198,6 +200,7 @@ class PolarCode:
 
     decoder: Literal["hybrid", "scl", "sc"] = "hybrid"
     list_size: int = polar.LIST_SIZE
+    name = "polar"
     min_bits = polar.MIN_BLOCK_BITS
     max_coded_bits = polar.MAX_CODED_BITS
 
@@ -215,6 +218,7 @@ class PolarCode:
 class Uncoded:
     """No code: hard decisions, and the CRC alone to tell whether all are right. Blocks as long as LDPC's."""
 
+    name = "uncoded"
     min_bits = 1
     max_coded_bits = None
 

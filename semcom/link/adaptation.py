@@ -11,7 +11,7 @@ import numpy as np
 
 from channels import fec, theory
 from channels.base import Channel, Draw
-from channels.mcs import BLER_TABLE, Mcs, block_error_rate
+from channels.mcs import BLER_TABLES, Mcs, block_error_rate, is_measured
 from semcom.rng import generator
 
 torch = lazy.load("torch")
@@ -57,14 +57,20 @@ def _mutual_information(bits_per_symbol: int) -> np.ndarray:
 
 
 @functools.cache
-def table_digest() -> str:
-    """What tells one table of measured block error rates from another."""
-    return hashlib.sha256(BLER_TABLE.read_bytes()).hexdigest()[:16]
+def table_digest(code: str = "ldpc") -> str:
+    """What tells one table of measured block error rates from another; empty for a code that needs none."""
+    return hashlib.sha256(BLER_TABLES[code].read_bytes()).hexdigest()[:16] if code in BLER_TABLES else ""
 
 
 @functools.lru_cache(maxsize=256)
-def _block_error_rates(mcs: Mcs, information_bits: int) -> np.ndarray:
-    return np.array([block_error_rate(mcs, float(db), information_bits) for db in GRID_DB])
+def _block_error_rates(mcs: Mcs, information_bits: int, code: str) -> np.ndarray:
+    return np.array([block_error_rate(mcs, float(db), information_bits, code) for db in GRID_DB])
+
+
+@functools.cache
+def _log_symbol_success(bits_per_symbol: int) -> np.ndarray:
+    """Logarithm of the probability that an uncoded symbol arrives, at `GRID_DB`."""
+    return np.log1p(-theory.symbol_error_awgn(bits_per_symbol, 10.0 ** (GRID_DB / 10.0)))
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class FrameSuccess:
 
     Each code block's per-symbol SNRs are mapped to the one SNR at which AWGN gives the same mean mutual
     information of the bit channels (MIESM), whose block error rate the measured table holds; a frame
-    arrives if all its blocks do; the average is over draws of the fading.
+    arrives if all its blocks do; the average is over draws of the fading. Without a code a frame arrives if
+    all its symbols do, in closed form. Where nothing was measured the answer is None.
 
     References: L. Wan, S. Tsai, M. Almgren, "A fading-insensitive performance metric for a unified link
     quality model", IEEE WCNC 2006; G. Caire, G. Taricco, E. Biglieri, "Bit-interleaved coded modulation",
@@ -82,23 +89,39 @@ class FrameSuccess:
 
     mcs: Mcs
     gains: Gains
+    code: fec.BlockCode = fec.LdpcCode()
+    interleave: str = "block"
 
-    def __call__(self, snr_db: float, channel_uses: int) -> float:
+    def __call__(self, snr_db: float, channel_uses: int) -> float | None:
         """Probability that a frame of ``channel_uses`` arrives at the average Es/N0 ``snr_db``."""
-        m = self.mcs.bits_per_symbol
-        plan = fec.segment(channel_uses * m, self.mcs.rate, m)
-        effective_db = self._effective_snr_db(snr_db, channel_uses, plan)
-        failure = np.interp(effective_db, GRID_DB, _block_error_rates(self.mcs, plan.block_bits))
-        if failure.shape[1] == 1:  # one gain for all blocks, whose noise is independent
-            return float(np.mean((1.0 - failure[:, 0]) ** plan.blocks))
-        return float(np.mean(np.prod(1.0 - failure, axis=1)))
+        arrives = self.given(self.gains.over(channel_uses), snr_db, channel_uses)
+        return None if arrives is None else float(np.mean(arrives))
 
-    def _effective_snr_db(self, snr_db: float, channel_uses: int, plan: fec.Segmentation) -> np.ndarray:
-        """[realisations, blocks], or [realisations, 1] where all blocks meet one gain."""
-        gains, information = self.gains.over(channel_uses), _mutual_information(self.mcs.bits_per_symbol)
+    def given(self, gains: np.ndarray, snr_db: float, channel_uses: int) -> np.ndarray | None:
+        """The same for each transmission, [R], whose |h|^2 is known: ``gains`` [R, channel_uses] or [R, 1]."""
+        m = self.mcs.bits_per_symbol
+        plan = fec.segment(channel_uses * m, self.mcs.rate, m, self.code)
+        symbols = plan.blocks * (plan.block_coded_bits // m)
         per_symbol_db = 10.0 * np.log10(np.maximum(gains, 1e-12)) + snr_db
-        if gains.shape[1] == 1:
+        if self.code.name == "uncoded":
+            each = np.interp(per_symbol_db, GRID_DB, _log_symbol_success(m))
+            return np.exp(each[:, 0] * symbols if gains.shape[1] == 1 else each[:, :symbols].sum(axis=1))
+        if not is_measured(self.mcs, self.code.name):
+            return None
+        effective_db = self._effective_snr_db(per_symbol_db, symbols, plan.blocks)
+        failure = np.interp(effective_db, GRID_DB, _block_error_rates(self.mcs, plan.block_bits, self.code.name))
+        if failure.shape[1] == 1:  # one gain for all blocks, whose noise is independent
+            return (1.0 - failure[:, 0]) ** plan.blocks
+        return np.prod(1.0 - failure, axis=1)
+
+    def _effective_snr_db(self, per_symbol_db: np.ndarray, symbols: int, blocks: int) -> np.ndarray:
+        """[R, blocks], or [R, 1] where all blocks meet one gain."""
+        if per_symbol_db.shape[1] == 1:
             return per_symbol_db
-        used = per_symbol_db[:, : plan.blocks * (plan.block_coded_bits // self.mcs.bits_per_symbol)]
-        mean = np.interp(used, GRID_DB, information).reshape(len(gains), plan.blocks, -1).mean(axis=2)
+        information = _mutual_information(self.mcs.bits_per_symbol)
+        carried = np.interp(per_symbol_db[:, :symbols], GRID_DB, information)
+        if self.interleave == "frame":  # the blocks' symbols take turns
+            mean = carried.reshape(len(carried), -1, blocks).mean(axis=1)
+        else:
+            mean = carried.reshape(len(carried), blocks, -1).mean(axis=2)
         return np.interp(mean, information, GRID_DB)

@@ -135,7 +135,7 @@ def test_an_uncoded_frame_arrives_as_often_as_all_its_symbols_do():
     frame = TransportBlock(uses * 2, Fraction(1), 2, code=Uncoded())
     bits = random_bits(frames, frame.payload_bits)
     decoded, ok = frame.decode(over_awgn(frame.encode(bits), 2, snr_db))
-    assert torch.equal(ok[:, 0], (decoded == bits).all(dim=1))  # a CRC of 24 bits lets one in 2^24 errors pass
+    assert bool((decoded == bits)[ok[:, 0]].all())  # a CRC of 24 bits lets one in 2^24 errors pass
     expected = (1 - float(theory.symbol_error_awgn(2, 10 ** (snr_db / 10)))) ** uses
     assert 0.2 < expected < 0.9
     assert abs(float(ok.double().mean()) - expected) < 4.5 * math.sqrt(expected * (1 - expected) / frames)
