@@ -45,7 +45,8 @@ class FadingChannel(FlatChannel):
             for row, draw in enumerate(draws):
                 h[row] = self._scatter(draw.rng, n)
         elif draws and n:
-            first = self._stratified(np.array([d.stratum for d in draws]), np.array([d.rng.random() for d in draws]))
+            quantiles = np.array([d.stratum for d in draws]), np.array([d.rng.random() for d in draws])
+            first = stratified_gain(self.k, *quantiles)
             length = self.coherence or n
             if length >= n:  # one gain a transmission, stored once
                 return Fading(torch.from_numpy(first.astype(np.complex64))[:, None].expand(-1, n))
@@ -59,18 +60,19 @@ class FadingChannel(FlatChannel):
         scattered = rng.standard_normal(2 * count).view(np.complex128) * math.sqrt(0.5)
         return math.sqrt(self.k / (self.k + 1.0)) + scattered / math.sqrt(self.k + 1.0)
 
-    def _stratified(self, quantile: np.ndarray, phase_quantile: np.ndarray) -> np.ndarray:
-        """Gains whose |h|^2 is its distribution's ``quantile`` and whose phase, given |h|, is its ``phase_quantile``."""
-        if self.k == 0.0:
-            return np.sqrt(-np.log1p(-quantile)) * np.exp(2j * math.pi * (phase_quantile - 0.5))
-        from scipy.stats import ncx2
 
-        # 2 (k+1) |h|^2 is noncentral chi-square: 2 degrees of freedom, noncentrality 2 k.
-        magnitude = np.sqrt(ncx2.ppf(quantile, 2, 2.0 * self.k) / (2.0 * (self.k + 1.0)))
-        # p(h) ~ exp(-(k+1) |h - m|^2), m = sqrt(k/(k+1)): at fixed |h| only exp(2 (k+1) m |h| cos(phase)) is
-        # left, von Mises of concentration 2 sqrt(k (k+1)) |h|.
-        phase = _von_mises_quantile(phase_quantile, 2.0 * math.sqrt(self.k * (self.k + 1.0)) * magnitude)
-        return magnitude * np.exp(1j * phase)
+def stratified_gain(k: float, quantile: np.ndarray, phase_quantile: np.ndarray) -> np.ndarray:
+    """Rician gains, E|h|^2 = 1, whose |h|^2 is its distribution's ``quantile`` and whose phase, given |h|, is its ``phase_quantile``."""
+    if k == 0.0:
+        return np.sqrt(-np.log1p(-quantile)) * np.exp(2j * math.pi * (phase_quantile - 0.5))
+    from scipy.stats import ncx2
+
+    # 2 (k+1) |h|^2 is noncentral chi-square: 2 degrees of freedom, noncentrality 2 k.
+    magnitude = np.sqrt(ncx2.ppf(quantile, 2, 2.0 * k) / (2.0 * (k + 1.0)))
+    # p(h) ~ exp(-(k+1) |h - m|^2), m = sqrt(k/(k+1)): at fixed |h| only exp(2 (k+1) m |h| cos(phase)) is
+    # left, von Mises of concentration 2 sqrt(k (k+1)) |h|.
+    phase = _von_mises_quantile(phase_quantile, 2.0 * math.sqrt(k * (k + 1.0)) * magnitude)
+    return magnitude * np.exp(1j * phase)
 
 
 def _von_mises_quantile(u: np.ndarray, concentration: np.ndarray) -> np.ndarray:
@@ -83,9 +85,3 @@ def _von_mises_quantile(u: np.ndarray, concentration: np.ndarray) -> np.ndarray:
         below = vonmises.cdf(middle, concentration) < u
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2.0
-
-
-def check_coherence(fading: str, coherence: int | None) -> None:
-    """ValueError where a coherence length is given that fast fading would ignore."""
-    if fading == "fast" and coherence is not None:
-        raise ValueError(f"coherence {coherence} beside fading: fast, where each channel use has its own gain; remove one")

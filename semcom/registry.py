@@ -25,6 +25,9 @@ TABLE: dict[str, dict[str, str]] = {
         "awgn": "channels.awgn:AWGN",
         "rayleigh": "channels.rayleigh:Rayleigh",
         "rician": "channels.rician:Rician",
+        "ofdm": "channels.ofdm:OFDM",
+        "tdl": "channels.tdl:TDL",
+        "cdl": "channels.cdl:CDL",
     },
     "transmit": {
         "image_codec": "semcom.transmit.image_codec:ImageCodec",

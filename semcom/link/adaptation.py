@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import lazy_loader as lazy
@@ -25,22 +26,38 @@ GRID_DB = np.arange(-40.0, 60.0, 0.1)
 
 
 class Gains:
-    """Realisations of |h|^2 of one prepared channel, from a generator of their own: no result is tuned on its own draws."""
+    """What SNR the symbols of a prepared channel meet, over draws of their own: no result is tuned on its own draws."""
 
     def __init__(self, channel: Channel, count: int = REALISATIONS):
         self._channel, self._count, self._kept = channel, count, {}
 
-    def over(self, n: int) -> np.ndarray:
-        """float64 [count, n], or [count, 1] where the gain stays over all n uses, [1, 1] where it is always 1."""
-        if n not in self._kept:
+    def snr(self, symbols: int, snr_db: float) -> np.ndarray:
+        """Ratios float64 [count, symbols] at the average Es/N0 ``snr_db``; [count, 1] where one holds for all symbols of
+        a transmission, [1, 1] where it is always the same."""
+        if not hasattr(self._channel, "layout"):
+            return self._once(symbols, lambda: self._gains(symbols)) * 10.0 ** (snr_db / 10.0)
+        return self._once((symbols, snr_db), lambda: _over_chain(self._channel, symbols, snr_db, self._draws()))
+
+    def snr_db(self, symbols: int, snr_db: float) -> np.ndarray:
+        """The same in dB."""
+        if not hasattr(self._channel, "layout"):
+            return 10.0 * np.log10(np.maximum(self._once(symbols, lambda: self._gains(symbols)), 1e-12)) + snr_db
+        return 10.0 * np.log10(np.maximum(self.snr(symbols, snr_db), 1e-12))
+
+    def _once(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if key not in self._kept:
             if len(self._kept) >= KEPT_GAINS:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[n] = self._draw(n)
-        return self._kept[n]
+            self._kept[key] = make()
+        return self._kept[key]
 
-    def _draw(self, n: int) -> np.ndarray:
-        draws = [Draw(generator("adaptation", i), (i + 0.5) / self._count) for i in range(self._count)]
-        h = self._channel.draw(n, draws).h
+    def _draws(self) -> list[Draw]:
+        named = lambda i: lambda name: generator("adaptation", name, i)  # noqa: E731
+        return [Draw(generator("adaptation", i), (i + 0.5) / self._count, named(i)) for i in range(self._count)]
+
+    def _gains(self, n: int) -> np.ndarray:
+        """|h|^2 of a flat channel."""
+        h = self._channel.draw(n, self._draws()).h
         if n and h.stride(1) == 0:  # one stored gain a transmission
             h = h[:, :1]
         gains = (h.real.double().square() + h.imag.double().square()).numpy()
@@ -92,34 +109,33 @@ class FrameSuccess:
     code: fec.BlockCode = fec.LdpcCode()
     interleave: str = "block"
 
-    def __call__(self, snr_db: float, channel_uses: int) -> float | None:
-        """Probability that a frame of ``channel_uses`` arrives at the average Es/N0 ``snr_db``."""
-        arrives = self.given(self.gains.over(channel_uses), snr_db, channel_uses)
+    def __call__(self, snr_db: float, symbols: int) -> float | None:
+        """Probability that a frame of ``symbols`` arrives at the average Es/N0 ``snr_db``."""
+        arrives = self.given(self.gains.snr_db(symbols, snr_db), symbols)
         return None if arrives is None else float(np.mean(arrives))
 
-    def given(self, gains: np.ndarray, snr_db: float, channel_uses: int) -> np.ndarray | None:
-        """The same for each transmission, [R], whose |h|^2 is known: ``gains`` [R, channel_uses] or [R, 1]."""
+    def given(self, snr_db: np.ndarray, symbols: int) -> np.ndarray | None:
+        """The same for each transmission, [R], whose SNRs [dB] are known: one a symbol [R, symbols], or one for all [R, 1]."""
         m = self.mcs.bits_per_symbol
-        plan = fec.segment(channel_uses * m, self.mcs.rate, m, self.code)
-        symbols = plan.blocks * (plan.block_coded_bits // m)
-        per_symbol_db = 10.0 * np.log10(np.maximum(gains, 1e-12)) + snr_db
+        plan = fec.segment(symbols * m, self.mcs.rate, m, self.code)
+        used = plan.blocks * (plan.block_coded_bits // m)
         if self.code.name == "uncoded":
-            each = np.interp(per_symbol_db, GRID_DB, _log_symbol_success(m))
-            return np.exp(each[:, 0] * symbols if gains.shape[1] == 1 else each[:, :symbols].sum(axis=1))
+            each = np.interp(snr_db, GRID_DB, _log_symbol_success(m))
+            return np.exp(each[:, 0] * used if snr_db.shape[1] == 1 else each[:, :used].sum(axis=1))
         if not is_measured(self.mcs, self.code.name):
             return None
-        effective_db = self._effective_snr_db(per_symbol_db, symbols, plan.blocks)
+        effective_db = self._effective_snr_db(snr_db, used, plan.blocks)
         failure = np.interp(effective_db, GRID_DB, _block_error_rates(self.mcs, plan.block_bits, self.code.name))
         if failure.shape[1] == 1:  # one gain for all blocks, whose noise is independent
             return (1.0 - failure[:, 0]) ** plan.blocks
         return np.prod(1.0 - failure, axis=1)
 
-    def _effective_snr_db(self, per_symbol_db: np.ndarray, symbols: int, blocks: int) -> np.ndarray:
+    def _effective_snr_db(self, snr_db: np.ndarray, used: int, blocks: int) -> np.ndarray:
         """[R, blocks], or [R, 1] where all blocks meet one gain."""
-        if per_symbol_db.shape[1] == 1:
-            return per_symbol_db
+        if snr_db.shape[1] == 1:
+            return snr_db
         information = _mutual_information(self.mcs.bits_per_symbol)
-        carried = np.interp(per_symbol_db[:, :symbols], GRID_DB, information)
+        carried = np.interp(snr_db[:, :used], GRID_DB, information)
         if self.interleave == "frame":  # the blocks' symbols take turns
             mean = carried.reshape(len(carried), -1, blocks).mean(axis=1)
         else:

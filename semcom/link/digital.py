@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
@@ -12,13 +13,14 @@ from pydantic import Field, field_validator, model_validator
 
 from channels import mcs as schemes
 from channels import polar
+from channels.base import Observation
 from channels.fec import ITERATIONS, BlockCode, Interleaving, LdpcCode, PolarCode, TransportBlock, Uncoded, segment
 from channels.modulation import QAM
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError
 from semcom.link import base
 from semcom.link.adaptation import FrameSuccess, Gains, table_digest
-from semcom.rng import generator
+from semcom.rng import Streams, generator
 from semcom.types import Bits, Budget, Condition, Message, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
@@ -144,32 +146,32 @@ class DigitalLink(base.Link):
         self._frames: dict[int, _Frame] = {}
         self._success = FrameSuccess(self.mcs, Gains(channel), self.code, self.interleave)
 
-    def _frame(self, channel_uses: int) -> _Frame:
-        if channel_uses not in self._frames:
-            self._frames[channel_uses] = _Frame(channel_uses, self.mcs, self.code, self.interleave, self.device)
-        return self._frames[channel_uses]
+    def _frame(self, symbols: int) -> _Frame:
+        if symbols not in self._frames:
+            self._frames[symbols] = _Frame(symbols, self.mcs, self.code, self.interleave, self.device)
+        return self._frames[symbols]
 
-    def budget(self, channel_uses: int, condition: Condition, side_bits: int = 0) -> Budget:
-        frame = self._frame(channel_uses)
+    def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
+        frame = self._frame(symbols)
         bits = frame.block.payload_bits - frame.length_bits - side_bits
         if bits < 1:
             raise Infeasible(
-                f"{channel_uses} channel uses carry {frame.block.payload_bits} bits with {self.mcs.name}, and the length field "
+                f"{symbols} channel uses carry {frame.block.payload_bits} bits with {self.mcs.name}, and the length field "
                 f"({frame.length_bits}) and side information ({side_bits}) leave none for the message"
             )
-        return Budget(channel_uses, bits=bits, snr_db=condition.snr_db)
+        return Budget(symbols, bits=bits, snr_db=condition.snr_db)
 
-    def success(self, condition: Condition, channel_uses: int) -> float | None:
+    def frame_success(self, condition: Condition, symbols: int) -> float | None:
         """Predicted probability that a frame arrives, from measured block error rates (at their iterations) or in closed form."""
-        self._frame(channel_uses)
-        return self._success(condition.snr_db, channel_uses)
+        self._frame(symbols)
+        return self._success(condition.snr_db, symbols)
 
-    def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
+    def modulate(self, message: Message, conditions: Sequence[Condition], streams: Streams, power: float = 1.0) -> base.Frame:
         base.parts_of(message, Bits, "digital")
         feasible = message.feasible.to(self.device)
         if base.is_silent(message):
-            return base.silence(message, feasible, air)
-        frame = self._frame(message.budget.channel_uses)
+            return base.silent(message, feasible, power, self.device)
+        frame = self._frame(message.budget.symbols)
         rows = feasible.cpu().nonzero()[:, 0]
         some = message.select(rows.tolist())
         payload, which = frame.pack(some)
@@ -178,16 +180,22 @@ class DigitalLink(base.Link):
         x = torch.zeros((len(message), frame.uses), dtype=torch.complex64, device=self.device)
         rows, which, payload = rows.to(self.device), which.to(self.device), payload.to(self.device)
         x[rows] = frame.qam.modulate(coded)[which]
-        seen = air.transmit(x, power)
-        llrs = frame.llrs(seen.symbols[rows], seen.noise_std[rows].square())
-        decoded, block_ok = frame.block.decode(frame.descramble(llrs))
+        return _DigitalFrame((base.Signal(x, power),), message, feasible, power, some, rows, payload, coded, which)
+
+    def demodulate(self, frame: base.Frame, observations: Sequence[Observation]) -> Received:
+        if not isinstance(frame, _DigitalFrame):
+            return base.silence(frame)
+        message, rows, coded, which = frame.message, frame.rows, frame.coded, frame.which
+        seen, frames = observations[0], self._frame(message.budget.symbols)
+        llrs = frames.llrs(seen.symbols[rows], seen.noise_std[rows].square())
+        decoded, block_ok = frames.block.decode(frames.descramble(llrs))
 
         ok = block_ok.all(dim=1)
         counts = {
             "raw_bit_errors": ((llrs > 0) != coded[which]).sum(dim=1),
             "raw_bits": torch.full_like(rows, coded.shape[1]),
-            "bit_errors": (wrong := (decoded != payload[which]).sum(dim=1)),
-            "bits": torch.full_like(rows, payload.shape[1]),
+            "bit_errors": (wrong := (decoded != frame.payload[which]).sum(dim=1)),
+            "bits": torch.full_like(rows, frame.payload.shape[1]),
             "block_errors": (~block_ok).sum(dim=1),
             "blocks": torch.full_like(rows, block_ok.shape[1]),
             "frame_failures": (~ok).to(torch.int64),
@@ -195,14 +203,23 @@ class DigitalLink(base.Link):
             "undetected": (ok & (wrong > 0)).to(torch.int64),
         }
         everyone = _Scatter(rows, len(message))
-        side, received = frame.unpack(decoded, ok, some)
+        side, received = frames.unpack(decoded, ok, frame.some)
         return Received(
             parts={name: everyone.received(part) for name, part in received.items()},
-            usage=frame.usage(message, feasible, power),
+            usage=frames.usage(message, frame.feasible, frame.power, self.assumed),
             image_size=message.image_size,
             side=None if side is None else everyone.received(side),
             counts={name: everyone(values) for name, values in counts.items()},
         )
+
+
+@dataclass(frozen=True)
+class _DigitalFrame(base.Frame):
+    some: Message  # the rows that have something to send
+    rows: torch.Tensor  # int64, which rows these are
+    payload: torch.Tensor  # uint8 [U, payload_bits], each distinct payload once
+    coded: torch.Tensor  # uint8 [U, coded], scrambled
+    which: torch.Tensor  # int64, which of the distinct ones each of ``rows`` sends
 
 
 class _Frame:
@@ -278,7 +295,7 @@ class _Frame:
             first = first + lengths[name][:, None]
         return side, parts
 
-    def usage(self, message: Message, feasible: torch.Tensor, power: float) -> Usage:
+    def usage(self, message: Message, feasible: torch.Tensor, power: float, assumed: tuple[str, ...]) -> Usage:
         block, sent = self.block, sum(part.lengths for part in message.parts.values()).to(feasible.device)
         side_bits = 0 if message.side is None else message.side.bits.shape[1]
         header = side_bits + self.length_bits * len(message.parts)
@@ -296,7 +313,7 @@ class _Frame:
         uses = {purpose: torch.where(feasible, share, 0) for purpose, share in shares.items()}
         uses["unused"] = torch.where(feasible, 0, granted)
         energy = torch.where(feasible, power * self.uses, 0.0).to(torch.float64)
-        free = (*message.free, base.PERFECT_CSI, "the MCS, which depends on the average SNR alone")
+        free = (*message.free, *assumed, "the MCS, which depends on the average SNR alone")
         return Usage(granted, uses, energy, free)
 
 
