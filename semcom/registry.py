@@ -39,6 +39,7 @@ TABLE: dict[str, dict[str, str]] = {
         "analog": "semcom.link.analog:Analog",
         "ideal": "semcom.link.ideal:Ideal",
         "parts": "semcom.link.parts:Parts",
+        "packet": "semcom.link.packet:Packet",
     },
     "receive": {
         "image_codec": "semcom.receive.image_codec:ImageCodec",
