@@ -270,6 +270,15 @@ class Interference(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Sender:
+    """What the transmitter knows of the channel, and the receiver of that: ``snr_inverse`` float [B, 1, 1], 1 / SNR on
+    average; ``h`` complex64 [B, R, T, d], or [B, R, T, 1] where it holds for all d, with CSIT, else None."""
+
+    snr_inverse: torch.Tensor
+    h: torch.Tensor | None = None
+
+
 class Antennas(Protocol):
     """Several antennas: how streams become antenna signals, and what is made of what arrives. Total power is that of x."""
 
@@ -277,20 +286,20 @@ class Antennas(Protocol):
     receive: int
     streams: int  # message symbols a data element
     together: int  # data elements that are coded together (Alamouti: 2); their number becomes a multiple of it
-    csit: bool  # whether precode is given h
+    csit: bool  # whether the sender knows h
 
-    def precode(self, x: torch.Tensor, h: torch.Tensor | None) -> torch.Tensor:
-        """Antenna signals [B, T, d] from streams x [B, S, d] on the d data elements; h [B, R, T, d] with CSIT."""
+    def precode(self, x: torch.Tensor, sender: Sender) -> torch.Tensor:
+        """Antenna signals [B, T, d] from streams x [B, S, d] on the d data elements."""
         ...
 
     def detect(
-        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor
+        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Unbiased streams [B, S, d] and their noise variances [B, S, d].
 
-        ``y`` [B, R, d]; ``h`` [B, R, T, d] as the receiver knows it, its error already in ``noise_var``
-        (broadcastable to y); ``power`` float32 [1, S, d], the mean power of x, known to both; a row of h
-        that is zero gives 0 and inf.
+        ``y`` [B, R, d]; ``h`` [B, R, T, d], or [B, R, T, 1] where it holds for all d, as the receiver knows it, gains of
+        hardware included; its error is already in ``noise_var`` (broadcastable to y); ``power`` float32 [1, S, d], the
+        mean power of x, known to both; ``sender`` what precode was given. A row of h that is zero gives 0 and inf.
         """
         ...
 

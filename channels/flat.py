@@ -9,7 +9,7 @@ from typing import Literal
 import lazy_loader as lazy
 import numpy as np
 
-from channels.base import Draw, Fading
+from channels.base import Draw, Fading, Grid
 
 torch = lazy.load("torch")
 
@@ -27,6 +27,14 @@ class FlatChannel:
             shapes = f"symbols {tuple(x.shape)}, gains {tuple(fading.h.shape)}, noise {tuple(noise.shape)}"
             raise ValueError(f"{shapes}; expected one shape [B, n]")
         return fading.h * x + noise
+
+    def mean(self, grid: Grid) -> complex:
+        """E[h], which a receiver may count on."""
+        return 1.0 + 0j
+
+    def covariance(self, grid: Grid, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """E[(h_a - mean) conj(h_b - mean)] complex [len(a), len(b)] of elements a and b: nothing is random."""
+        return np.zeros((len(a), len(b)), dtype=complex)
 
 
 class FadingChannel(FlatChannel):
@@ -54,6 +62,20 @@ class FadingChannel(FlatChannel):
                 blocks = np.append(first[row], self._scatter(draw.rng, math.ceil(n / length) - 1))
                 h[row] = np.repeat(blocks, length)[:n]
         return Fading(torch.from_numpy(h))
+
+    def mean(self, grid: Grid) -> complex:
+        """The line of sight."""
+        return complex(math.sqrt(self.k / (self.k + 1.0)))
+
+    def covariance(self, grid: Grid, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """1 / (k+1) within a block, complex [len(a), len(b)]; a step of a grid has the gain of its first element."""
+        same = np.equal.outer(self._block(grid, a), self._block(grid, b))
+        return same.astype(complex) / (self.k + 1.0)
+
+    def _block(self, grid: Grid, elements: np.ndarray) -> np.ndarray:
+        """The number of the coherence block that each element is in."""
+        first = np.asarray(elements) // len(grid.tones) * len(grid.tones)
+        return first // (1 if self.fading == "fast" else self.coherence or grid.elements)
 
     def _scatter(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Independent gains, of two normal variables each."""

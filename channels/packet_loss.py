@@ -8,20 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from channels.gilbert import losses, transitions
+
 
 @dataclass(frozen=True)
 class PacketLoss:
     """Losses with probability ``rate`` in bursts of ``burst`` packets on average; ``burst`` None: independent.
 
-    A chain of two states, good and bad, steps once a packet; a packet in the bad state is lost. It leaves
-    the bad state with probability 1 / burst and enters it with rate / (burst (1 - rate)), so that the share
-    of bad packets is ``rate`` from the first packet on. Bursts are geometric, P(length = l) =
-    (1 - 1/burst)^(l - 1) / burst, and so are the gaps. Independent losses come in bursts of 1 / (1 - rate).
+    Gilbert's chain of two states (`channels.gilbert`) steps once a packet, and a packet in its bad state is
+    lost. Bursts are geometric, P(length = l) = (1 - 1/burst)^(l - 1) / burst, and so are the gaps; the share of
+    lost packets is ``rate`` from the first one on. Independent losses come in bursts of 1 / (1 - rate).
 
     What is drawn does not depend on ``rate`` and ``burst``, and independent losses are nested: what is lost
     at a rate is lost at any higher one.
 
-    Raises: ValueError for a rate outside [0, 1), or bursts too short for it: burst < rate / (1 - rate).
+    Raises: ValueError for a rate outside [0, 1), or bursts shorter than independent losses have.
     References: Gilbert 1960; Elliott 1963, with loss probabilities 0 and 1 in the two states.
     """
 
@@ -31,12 +32,7 @@ class PacketLoss:
     def __post_init__(self) -> None:
         if not 0.0 <= self.rate < 1.0:
             raise ValueError(f"packets are lost with probability {self.rate:g}; allowed: 0 up to, not including, 1")
-        shortest = max(1.0, self.rate / (1.0 - self.rate))
-        if self.burst is not None and self.burst < shortest:
-            raise ValueError(
-                f"bursts of {self.burst:g} packets on average at a loss rate of {self.rate:g}; the mean burst is at least "
-                f"{shortest:.3g}, where the gaps are single packets"
-            )
+        transitions(self.rate, self.burst)
 
     @property
     def mean_burst(self) -> float:
@@ -45,24 +41,17 @@ class PacketLoss:
     @property
     def enter(self) -> float:
         """Probability that a lost packet follows one that arrived."""
-        return self.rate / (self.mean_burst * (1.0 - self.rate))
+        return transitions(self.rate, self.burst)[0]
 
     @property
     def stay(self) -> float:
         """Probability that a lost packet follows a lost one."""
-        return 1.0 - 1.0 / self.mean_burst
+        return 1.0 - transitions(self.rate, self.burst)[1]
 
     def draw(self, n: int, rngs: Sequence[np.random.Generator]) -> np.ndarray:
         """bool [len(rngs), n], whether each of n packets is lost; a longer n keeps the prefix."""
         uniform = np.stack([rng.random(n) for rng in rngs]) if len(rngs) else np.zeros((0, n))
-        if self.burst is None:
-            return uniform < self.rate
-        lost = np.empty((len(rngs), n), dtype=bool)
-        for packet in range(n):
-            before = lost[:, packet - 1] if packet else None
-            chance = self.rate if before is None else np.where(before, self.stay, self.enter)
-            lost[:, packet] = uniform[:, packet] < chance
-        return lost
+        return losses(uniform, self.rate, self.burst)
 
     def variance_of_rate(self, n: int) -> float:
         """Variance of the share of lost packets among n consecutive ones, whose correlation at lag l is r^l, r = stay - enter."""

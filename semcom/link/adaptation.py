@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ import lazy_loader as lazy
 import numpy as np
 
 from channels import fec, theory
-from channels.base import Channel, Draw
+from channels.base import Channel, Draw, Layout
+from channels.chain import Burst, PreparedChain
 from channels.mcs import BLER_TABLES, Mcs, block_error_rate, is_measured
 from semcom.rng import generator
 
@@ -19,6 +21,8 @@ torch = lazy.load("torch")
 
 #: Draws of the fading, stratified in |h|^2 of the first coherence block: a resolution of half a percent in outage.
 REALISATIONS = 200
+#: Transmissions over a chain of stages that are simulated together.
+AT_A_TIME = 25
 #: Gains of so many (channel, n) are kept.
 KEPT_GAINS = 4
 #: Where the tables below are sampled [dB]; linear between.
@@ -34,13 +38,13 @@ class Gains:
     def snr(self, symbols: int, snr_db: float) -> np.ndarray:
         """Ratios float64 [count, symbols] at the average Es/N0 ``snr_db``; [count, 1] where one holds for all symbols of
         a transmission, [1, 1] where it is always the same."""
-        if not hasattr(self._channel, "layout"):
+        if not isinstance(self._channel, PreparedChain):
             return self._once(symbols, lambda: self._gains(symbols)) * 10.0 ** (snr_db / 10.0)
         return self._once((symbols, snr_db), lambda: _over_chain(self._channel, symbols, snr_db, self._draws()))
 
     def snr_db(self, symbols: int, snr_db: float) -> np.ndarray:
         """The same in dB."""
-        if not hasattr(self._channel, "layout"):
+        if not isinstance(self._channel, PreparedChain):
             return 10.0 * np.log10(np.maximum(self._once(symbols, lambda: self._gains(symbols)), 1e-12)) + snr_db
         return 10.0 * np.log10(np.maximum(self.snr(symbols, snr_db), 1e-12))
 
@@ -64,6 +68,37 @@ class Gains:
         if np.all(gains == gains[:, :1]):
             gains = gains[:, :1]
         return gains[:1] if np.all(gains == 1.0) else gains
+
+
+def _over_chain(chain: PreparedChain, symbols: int, snr_db: float, draws: list[Draw]) -> np.ndarray:
+    """SNRs of Gaussian symbols over a chain of stages, by sending some, [len(draws), symbols] or [len(draws), 1]."""
+    layout = chain.layout(chain.uses_for(symbols))
+    found = [
+        _probe(chain, layout, symbols, snr_db, draws[start : start + AT_A_TIME]) for start in range(0, len(draws), AT_A_TIME)
+    ]
+    every = np.concatenate(found)
+    return every[:, :1] if np.all(every == every[:, :1]) else every
+
+
+def _probe(chain: PreparedChain, layout: Layout, symbols: int, snr_db: float, draws: list[Draw]) -> np.ndarray:
+    grid, rows = layout.grid, len(draws)
+
+    def normal(name: str, *shape: int) -> torch.Tensor:  # complex, of unit variance a real dimension
+        drawn = [draw.stream(name).standard_normal((*shape, 2), dtype=np.float32) for draw in draws]
+        return torch.view_as_complex(torch.from_numpy(np.stack(drawn)))
+
+    burst = Burst(
+        layout,
+        normal("symbols", layout.symbols) * math.sqrt(0.5),
+        torch.ones(layout.symbols),
+        torch.full((rows, 1), 10.0 ** (-snr_db / 20.0)),
+        normal("noise", chain.receive, grid.elements),
+        chain.gains(grid, draws),
+        chain.draw(grid, draws),
+    )
+    with torch.no_grad():
+        snr = chain.carry(burst).snr()
+    return snr.expand(rows, layout.symbols)[:, :symbols].numpy()
 
 
 @functools.cache

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import lazy_loader as lazy
 
 from channels.base import Channel, Fading, Observation
+from channels.chain import Burst, PreparedChain
 from channels.flat import FlatChannel
 from semcom.link import draws
 from semcom.rng import Streams
@@ -55,7 +56,8 @@ class Air:
         self.snr = ratio.to(device)[:, None]
         #: noise standard deviation per complex symbol, float32 [B, 1]: sigma^2 = 1 / SNR
         self.sigma = (1.0 / ratio).sqrt().to(torch.float32).to(device)[:, None]
-        self._path: _Path = _FlatPath(channel, _Rows(streams, device), n, self)
+        path = _ChainPath if isinstance(channel, PreparedChain) else _PlainPath
+        self._path: _Path = path(channel, _Rows(streams, device), n, self)
         self._n, self._next = n, 0
 
     @property
@@ -120,27 +122,101 @@ class _FlatObservation(Observation):
         return self.rows(self.gain).to(torch.float64) * self.mean_snr
 
 
-class _FlatPath:
-    """y = h x + n, one gain a use: each use carries one symbol, and the receiver knows h."""
+class _PlainPath:
+    """A channel without stages: each use carries one symbol."""
 
     def __init__(self, channel: Channel, rows: _Rows, n: int, air: Air):
-        self._rows, self._air, self._channel = rows, air, channel
         noise, h = draws.noise(rows.distinct, n), draws.fading(channel, rows.distinct, n)
-        self._noise = torch.view_as_complex(noise.reshape(len(rows.distinct), n, 2)).to(rows.device)
+        noise = torch.view_as_complex(noise.reshape(len(rows.distinct), n, 2)).to(rows.device)
         if n and (h.stride(1) == 0 or bool((h == h[:, :1]).all())):
             h = h[:, :1]  # one gain for all uses: kept once
-        self._h, self._is_unity = h.to(rows.device), bool((h == 1).all())
-        #: whether the channel does nothing but y = h x + n
-        self._is_plain = getattr(type(channel), "apply", None) is FlatChannel.apply
+        self._flat = _FlatPath(noise, h.to(rows.device), rows, air, channel)
 
     def carry(self, signals: Sequence[Signal], uses: slice) -> tuple[Observation, ...]:
-        observations, start = [], uses.start
+        return self._flat.carry(signals, uses)
+
+
+def _check_length(given: int, symbols: int) -> None:
+    if given != symbols:
+        raise ValueError(f"the burst has {given} symbols; its channel uses carry {symbols}")
+
+
+class _ChainPath:
+    """A chain of stages, burst by burst: fading and noise go on from one to the next, all else is drawn anew for each."""
+
+    def __init__(self, chain: PreparedChain, rows: _Rows, n: int, air: Air):
+        self._chain, self._rows, self._air = chain, rows, air
+        grid = chain.layout(n).grid
+        self._h, self._elements = draws.gains(chain, rows.distinct, grid).to(rows.device), grid.elements
+        self._next, self._bursts = 0, 0
+
+    def carry(self, signals: Sequence[Signal], uses: slice) -> tuple[Observation, ...]:
+        layout = self._chain.layout(uses.stop - uses.start)
+        _check_length(sum(signal.symbols.shape[1] for signal in signals), layout.symbols)
+        part, burst = slice(self._next, self._next + layout.grid.elements), self._bursts
+        self._next, self._bursts = part.stop, burst + 1
+        h = self._h if self._h.shape[-1] == 1 else self._h[..., part]
+        noise = [self._noise(antenna, part) for antenna in range(self._chain.receive)]
+        if self._chain.is_flat:
+            data = torch.from_numpy(layout.data).to(self._rows.device)
+            h = h[:, 0, 0] if h.shape[-1] == 1 else h[:, 0, 0, data]
+            return _FlatPath(noise[0][:, data], h, self._rows, self._air).carry(signals, slice(0, layout.symbols))
+        drawn = draws.beside(self._chain, self._rows.distinct, layout.grid, burst)
+        seen = self._chain.carry(
+            Burst(
+                layout,
+                torch.cat([signal.symbols * math.sqrt(signal.power) for signal in signals], dim=1),
+                _powers(signals).to(self._rows.device),
+                self._air.sigma,
+                self._rows(torch.stack(noise, dim=1)),
+                self._rows(h),
+                tuple(tuple(self._rows(values.to(self._rows.device)) for values in one) for one in drawn),
+            )
+        )
+        return tuple(_of_signals(seen, signals))
+
+    def _noise(self, antenna: int, part: slice) -> torch.Tensor:
+        drawn = draws.noise(self._rows.distinct, self._elements, antenna)
+        return torch.view_as_complex(drawn.unflatten(1, (-1, 2)))[:, part].to(self._rows.device)
+
+
+def _powers(signals: Sequence[Signal]) -> torch.Tensor:
+    """Mean power of every symbol of a burst, float32 [m]."""
+    pieces = [torch.tensor(signal.power * signal.mean).expand(signal.symbols.shape[1]) for signal in signals]
+    return torch.cat(pieces).to(torch.float32)
+
+
+def _of_signals(seen: Observation, signals: Sequence[Signal]) -> Iterator[Observation]:
+    """A burst's observation, cut into its signals and in their units."""
+    start = 0
+    for signal in signals:
+        part = slice(start, start + signal.symbols.shape[1])
+        start = part.stop
+        if signal.power:
+            std = seen.noise_std if seen.noise_std.shape[1] == 1 else seen.noise_std[:, part]
+            amplitude = math.sqrt(signal.power)
+            yield Observation(seen.symbols[:, part] / amplitude, std / amplitude, seen.blind, seen.reports)
+        else:
+            yield replace(signal.unheard(), reports=seen.reports)
+
+
+class _FlatPath:
+    """y = h x + n, one gain a symbol, and the receiver knows h: ``noise`` [U, m] of unit variance a real dimension and
+    ``h`` [U, m], or [U, 1] where it is the same for all."""
+
+    def __init__(self, noise: torch.Tensor, h: torch.Tensor, rows: _Rows, air: Air, channel: Channel | None = None):
+        self._noise, self._h, self._rows, self._air, self._channel = noise, h, rows, air, channel
+        self._is_unity = bool((h == 1).all())
+        #: whether the channel does nothing but y = h x + n
+        self._is_plain = channel is None or getattr(type(channel), "apply", None) is FlatChannel.apply
+
+    def carry(self, signals: Sequence[Signal], symbols: slice) -> tuple[Observation, ...]:
+        observations, start = [], symbols.start
         for signal in signals:
             stop = start + signal.symbols.shape[1]
             observations.append(self._transmit(signal, slice(start, stop)) if signal.power else signal.unheard())
             start = stop
-        if start != uses.stop:
-            raise ValueError(f"the burst has {start - uses.start} symbols; {uses.stop - uses.start} channel uses carry as many")
+        _check_length(start - symbols.start, symbols.stop - symbols.start)
         return tuple(observations)
 
     def _transmit(self, signal: Signal, uses: slice) -> Observation:

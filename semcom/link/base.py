@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 import lazy_loader as lazy
 
 from channels.base import Channel, Layout, Observation
+from channels.chain import PreparedChain
+from channels.csi import PERFECT_CSI
 from semcom.errors import Infeasible, ScenarioError, allowed
 from semcom.link.air import Air, Signal
 from semcom.rng import Streams
 from semcom.types import Bits, Budget, Condition, Message, Reals, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
-
-#: What a receiver is given for free where the channel is plain.
-PERFECT_CSI = "the channel gain h and the noise variance at the receiver (perfect CSI)"
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Link(ABC):
     def __init__(self, channel: Channel, device: torch.device | str = "cpu"):
         self.channel, self.device = channel, device
         #: what the channel gives its receiver for free
-        self.assumed: tuple[str, ...] = getattr(channel, "free", (PERFECT_CSI,))
+        self.assumed: tuple[str, ...] = channel.free if isinstance(channel, PreparedChain) else (PERFECT_CSI,)
 
     @abstractmethod
     def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
@@ -57,7 +56,7 @@ class Link(ABC):
 
     def layout(self, channel_uses: int) -> Layout:
         """How ``channel_uses`` granted uses hold message symbols; Infeasible with the reason where they hold none."""
-        if not hasattr(self.channel, "layout"):
+        if not isinstance(self.channel, PreparedChain):
             return Layout.plain(channel_uses)
         try:
             return self.channel.layout(channel_uses)

@@ -69,7 +69,7 @@ def test_uses_are_taken_in_order_and_never_twice():
     assert torch.isinf(silent.noise_std).all() and not silent.symbols.any()
     with pytest.raises(ValueError, match="0 left of 10"):
         parted.skip(1)
-    with pytest.raises(ValueError, match="9 symbols; 10 channel uses"):
+    with pytest.raises(ValueError, match="9 symbols; its channel uses carry 10"):
         air().carry([ones(9)])
 
 

@@ -315,7 +315,7 @@ def test_rows_do_not_depend_on_the_batch():
 @pytest.mark.parametrize(
     "fields, sentence",
     [
-        ({"link": DIGITAL, "burst": 3.0, "loss": 0.8}, "bursts of 3|mean burst of 3"),
+        ({"link": DIGITAL, "burst": 3.0, "loss": 0.8}, "a mean burst of 3 is shorter"),
         ({"link": DIGITAL, "reserve": 0.5}, "there are none"),
         ({"link": DIGITAL, "retransmit": "arq"}, "without reserve"),
         ({"link": "analog", "retransmit": "arq", "reserve": 0.5}, "packets of bits"),
