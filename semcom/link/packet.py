@@ -129,6 +129,12 @@ class _Packets(base.Link):
             raise Infeasible(f"{symbols} symbols hold no packet of {self.size}; take fewer symbols a packet or a larger grant")
         return count
 
+    def send(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Received:
+        """As every link does, with the channel uses that each image spent."""
+        received = super().send(message, conditions, streams)
+        spent = received.usage.granted - received.usage.uses["unused"]
+        return replace(received, counts={**received.counts, "channel_uses_spent": spent})
+
     def _lost(self, streams: Streams, slots: int) -> torch.Tensor:
         """bool [B, slots], what is lost above the radio; from a stream of its own, the same for every system and SNR."""
         streams = streams.for_system("")
@@ -174,8 +180,7 @@ class BitPackets(_Packets):
             results.append(seen)
         usage = add_up([seen.usage for seen in results], frame.message.budget.symbols, frame.unused)
         sent = frame.slices.packets.to(self.device)
-        spent = usage.granted - usage.uses["unused"]
-        return collected.received(usage, sums([seen.counts for seen in results]), sent, _erased(frame.lost, sent), spent)
+        return collected.received(usage, sums([seen.counts for seen in results]), sent, _erased(frame.lost, sent))
 
 
 @dataclass(frozen=True)
@@ -195,10 +200,7 @@ class RetransmittedPackets(BitPackets):
 
     def _slot(self) -> int:
         """Channel uses of a burst that holds a packet."""
-        uses = self.size
-        while self.layout(uses).symbols < self.size:
-            uses += 1
-        return uses
+        return self.channel.uses_for(self.size) if hasattr(self.channel, "uses_for") else self.size
 
     def _slots(self, channel_uses: int) -> tuple[int, int, int]:
         """Uses a slot, slots in the grant, and packets that the message may have."""
@@ -254,8 +256,8 @@ class RetransmittedPackets(BitPackets):
             air.skip(k - slots * uses)
         sent = add_up([one.usage for one in results], k, k - len(results) * uses)
         usage = replace(sent, free=(*sent.free, FEEDBACK)).check()
-        spent = usage.granted - usage.uses["unused"]
-        return collected.received(usage, sums([one.counts for one in results]), tried.sum(dim=1), erased, spent)
+        received = collected.received(usage, sums([one.counts for one in results]), tried.sum(dim=1), erased)
+        return replace(received, counts={**received.counts, "channel_uses_spent": usage.granted - usage.uses["unused"]})
 
     def _charged(self, usage: Usage, slot: int, again: torch.Tensor) -> Usage:
         """The ledger of a slot, in which all of a second attempt is a retransmission."""
@@ -392,7 +394,7 @@ class _Collected:
         self._bits[rows[good], index[good]] = part.bits[good]
 
     def received(
-        self, usage: Usage, counts: dict[str, torch.Tensor], transmissions: torch.Tensor, erased: torch.Tensor, spent: torch.Tensor
+        self, usage: Usage, counts: dict[str, torch.Tensor], transmissions: torch.Tensor, erased: torch.Tensor
     ) -> Received:
         slices, rows = self._slices, torch.arange(len(self.ok), device=self.ok.device)
         packets, lengths = slices.packets.to(self._device), slices.lengths.to(self._device)
@@ -413,7 +415,6 @@ class _Collected:
             "packets_lost": missing.sum(dim=1),
             "transmissions": transmissions,
             "erased": erased,
-            "channel_uses_spent": spent,
         }
         part = ReceivedBits(self._bits.flatten(1) * arrived, known, ok, arrived)
         return Received({slices.name: part}, usage, slices.message.image_size, side, counts)
@@ -484,7 +485,6 @@ class RealPackets(_Packets):
         side = message.side
         if side is not None:  # it rides in every header
             side = ReceivedBits(side.bits.to(self.device) * some[:, None], side.lengths.to(self.device), some)
-        usage = self._usage(frame, received.usage)
         sent = torch.where(frame.feasible, count, 0)
         counts = {
             "header_failures": (failed & frame.feasible[:, None]).sum(dim=1),
@@ -493,9 +493,8 @@ class RealPackets(_Packets):
             "packets_lost": sent - arrived.sum(dim=1),
             "transmissions": sent,
             "erased": _erased(frame.lost, sent),
-            "channel_uses_spent": usage.granted - usage.uses["unused"],
         }
-        return Received(parts, usage, message.image_size, side, counts)
+        return Received(parts, self._usage(frame, received.usage), message.image_size, side, counts)
 
     def _head(self, message: Message, number: int, count: int) -> Bits:
         bits = _number(torch.full((len(message),), number), count)

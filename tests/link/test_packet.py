@@ -10,9 +10,11 @@ from scipy.stats import fisher_exact
 
 from channels.awgn import AWGN
 from channels.base import Observation
+from channels.chain import Chain
 from channels.modulation import QAM
 from channels.packet_loss import arq_transmissions
 from channels.rayleigh import Rayleigh
+from semcom import registry
 from semcom.errors import Infeasible, LedgerError, ScenarioError
 from semcom.link.analog import Analog
 from semcom.link.digital import Digital
@@ -345,3 +347,28 @@ def test_what_cannot_exist_says_why():
         link.send(two, [Condition(30.0)], Streams.of("a"))
     with pytest.raises(ValidationError, match="the channel to themselves"):
         Parts(parts={"x": {"link": {"kind": "packet", "link": DIGITAL, "retransmit": "arq", "reserve": 0.5}, "uses": 1, "power": 1}})
+
+
+@pytest.mark.parametrize("fields", [{"link": DIGITAL, "retransmit": "arq", "reserve": 0.4, "loss": 0.3}, {"link": "analog"}], ids=["arq", "reals"])
+def test_packets_pay_for_the_pilots_of_their_bursts(fields):
+    """Over OFDM with pilots a slot is a burst of its own; what pilots and the nulled carrier take is charged, and k adds up."""
+    stages = [
+        {"kind": "ofdm", "fft_size": 64, "cyclic_prefix": 16, "pilots": {"symbols": [2, 11], "spacing": 2}},
+        {"kind": "tdl", "profile": "A", "delay_spread_ns": 100},
+        {"kind": "csi", "estimate": "lmmse"},
+    ]
+    link = Packet(symbols=300, **fields).build(Chain(stages=tuple(registry.parse("channel", one) for one in stages)).build("cpu"), "cpu")
+    budget = link.budget(3000, Condition(25.0))
+    part = bits(3, budget.bits) if budget.bits else reals(3, budget.reals)
+    received = link.send(Message({"x": part}, budget, (8, 8)), [Condition(25.0)] * 3, Streams.of("abc"))
+    usage = received.usage
+    assert sum(usage.uses.values()).tolist() == [3000] * 3 and bool((usage.uses["pilots"] > 0).all())
+    assert torch.equal(received.counts["channel_uses_spent"], 3000 - usage.uses["unused"])
+    assert bool((usage.energy <= 3000).all()) and bool((usage.energy > 0.8 * received.counts["channel_uses_spent"]).all())
+    if budget.bits:
+        assert known(received, part)
+        # the first attempts and their pilots, and all of the others
+        slot = link._slot()
+        again = received.counts["transmissions"] - received.counts["packets"]
+        assert torch.equal(usage.uses["retransmissions"] <= again * slot, torch.ones(3, dtype=torch.bool))
+        assert torch.equal(usage.uses["retransmissions"] > 0, again > 0)
