@@ -25,6 +25,8 @@ from semcom.types import Bits, Budget, Condition, Message, Received, ReceivedBit
 
 torch = lazy.load("torch")
 
+#: What the receiver knows of the scheme, where nothing tells it.
+AVERAGE_MCS = "the MCS, which depends on the average SNR alone"
 #: Uses of a frame so long that its code blocks are as large as they get: where a rate is checked beforehand.
 _LONG = 2**14
 
@@ -144,7 +146,8 @@ class DigitalLink(base.Link):
         super().__init__(channel, device)
         self.mcs, self.code, self.interleave = description.scheme, description.block_code, description.interleave
         self._frames: dict[int, _Frame] = {}
-        self._success = FrameSuccess(self.mcs, Gains(channel), self.code, self.interleave)
+        #: how probably a frame arrives at an average SNR, or given what its symbols met
+        self.predicted = FrameSuccess(self.mcs, Gains(channel), self.code, self.interleave)
 
     def _frame(self, symbols: int) -> _Frame:
         if symbols not in self._frames:
@@ -164,7 +167,7 @@ class DigitalLink(base.Link):
     def frame_success(self, condition: Condition, symbols: int) -> float | None:
         """Predicted probability that a frame arrives, from measured block error rates (at their iterations) or in closed form."""
         self._frame(symbols)
-        return self._success(condition.snr_db, symbols)
+        return self.predicted(condition.snr_db, symbols)
 
     def modulate(self, message: Message, conditions: Sequence[Condition], streams: Streams, power: float = 1.0) -> base.Frame:
         base.parts_of(message, Bits, "digital")
@@ -313,7 +316,7 @@ class _Frame:
         uses = {purpose: torch.where(feasible, share, 0) for purpose, share in shares.items()}
         uses["unused"] = torch.where(feasible, 0, granted)
         energy = torch.where(feasible, power * self.uses, 0.0).to(torch.float64)
-        free = (*message.free, *assumed, "the MCS, which depends on the average SNR alone")
+        free = (*message.free, *assumed, AVERAGE_MCS)
         return Usage(granted, uses, energy, free)
 
 

@@ -88,9 +88,9 @@ class Packet(Component):
         return self
 
     @property
-    def sends_bursts(self) -> bool:
-        """Whether what is sent later depends on what arrived."""
-        return self.retransmit != "none"
+    def alone(self) -> str | None:
+        """Why it cannot be the link of a part."""
+        return "retransmissions, which need the channel to themselves" if self.retransmit != "none" else None
 
     def __hash__(self) -> int:
         return hash(json.dumps(self.identity(), sort_keys=True))
@@ -111,7 +111,7 @@ class Packet(Component):
     def build(self, channel, device) -> base.Link:
         if self.link.kind == "analog":
             return RealPackets(self, channel, device)
-        return RetransmittedPackets(self, channel, device) if self.sends_bursts else BitPackets(self, channel, device)
+        return RetransmittedPackets(self, channel, device) if self.alone else BitPackets(self, channel, device)
 
 
 class _Packets(base.Link):

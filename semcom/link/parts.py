@@ -27,11 +27,11 @@ DENOMINATOR = 10**6
 
 
 def _simple(link: Component) -> Component:
-    """A link that a part may have: ValueError for one that takes the channel use by use itself."""
+    """A link that a part may have: ValueError for one that needs the channel, or each transmission, for itself."""
     if isinstance(link, Parts):
         raise ValueError("a part's link is 'parts' again; list all parts in one 'parts'")
-    if getattr(link, "sends_bursts", False):
-        raise ValueError(f"a part's link is '{link.kind}' with retransmissions, which need the channel to themselves")
+    if why := getattr(link, "alone", None):
+        raise ValueError(f"a part's link is '{link.kind}' with {why}")
     return link
 
 
