@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import lazy_loader as lazy
 import numpy as np
 from pydantic import Field
 
@@ -16,8 +15,6 @@ from channels.jakes import jakes_correlation
 from channels.multipath import SPEED_OF_LIGHT, Multipath, doppler_hz
 from channels.propagation import MultipathChannel, OverTime
 from channels.tr38901 import LONGEST, Clusters, cdl_clusters, cdl_multipath, draw_cdl
-
-torch = lazy.load("torch")
 
 
 class CDL(ChannelDescription):
@@ -48,7 +45,9 @@ class CDL(ChannelDescription):
     delay_spread_ns: float = Field(100.0, ge=0.0, le=1e5, description="RMS delay spread, ns")
     carrier_ghz: float = Field(3.5, gt=0.0, le=100.0, description="carrier frequency, GHz")
     speed_kmh: float = Field(3.0, ge=0.0, le=1000.0, description="speed of the receiver, km/h")
-    antenna_spacing: float = Field(0.5, gt=0.0, le=100.0, description="distance of neighbouring antennas of an array, wavelengths")
+    antenna_spacing: float = Field(
+        0.5, gt=0.0, le=100.0, description="distance of neighbouring antennas of an array, wavelengths"
+    )
     domain: Literal["frequency", "time"] = Field(
         "frequency", description="frequency: one gain an element; time: every sample, with what elements then do to each other"
     )
@@ -70,7 +69,11 @@ class CDL(ChannelDescription):
     def build(self, device: str = "cpu") -> CDLChannel:
         cls = CDLChannel if self.domain == "frequency" else CDLOverTime
         return cls(
-            cdl_clusters(self.profile), self.delay_spread_ns * 1e-9, self.carrier_ghz * 1e9, self.speed_kmh / 3.6, self.antenna_spacing
+            cdl_clusters(self.profile),
+            self.delay_spread_ns * 1e-9,
+            self.carrier_ghz * 1e9,
+            self.speed_kmh / 3.6,
+            self.antenna_spacing,
         )
 
 
@@ -80,7 +83,13 @@ class CDLChannel(MultipathChannel):
     def __init__(self, clusters: Clusters, delay_spread: float, carrier: float, speed: float, spacing: float):
         profile = clusters.profile
         super().__init__(profile.delays * delay_spread, profile.total, speed * carrier / SPEED_OF_LIGHT)
-        self._clusters, self._delay_spread, self._carrier, self._speed, self._spacing = clusters, delay_spread, carrier, speed, spacing
+        self._clusters, self._delay_spread, self._carrier, self._speed, self._spacing = (
+            clusters,
+            delay_spread,
+            carrier,
+            speed,
+            spacing,
+        )
 
     def multipath(self, antennas: tuple[int, int], draws: Sequence[Draw]) -> Multipath:
         drawn = draw_cdl(draws, len(self.delays))
@@ -94,7 +103,9 @@ class CDLChannel(MultipathChannel):
         profile = self._clusters.profile
         if profile.los:
             share = profile.los / self.powers[0]
-            out[0] = (1.0 - share) * out[0] + share * jakes_correlation(self.doppler_hz * math.sin(self._clusters.los_angles[3]) * lags)
+            out[0] = (1.0 - share) * out[0] + share * jakes_correlation(
+                self.doppler_hz * math.sin(self._clusters.los_angles[3]) * lags
+            )
         return out
 
 

@@ -1,4 +1,4 @@
-"""Whether a waveform, its prefix and its pilots suit a channel's spread in delay and in frequency: sentences, before anything runs."""
+"""Whether a waveform, its prefix and its pilots suit a channel's spread in delay and frequency, before anything runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def delay_conflict(kind: str, longest: float, domain: str, stages: Sequence[Chan
             f"or domain: time"
         )
     if longest > symbol:
-        return f"the last path of channel '{kind}' comes after {_us(longest)}, later than a whole OFDM symbol of {_us(symbol)}; raise fft_size"
+        return (
+            f"the last path of channel '{kind}' comes after {_us(longest)}, later than a whole OFDM symbol of {_us(symbol)}; "
+            f"raise fft_size"
+        )
     return None
 
 
@@ -52,8 +55,8 @@ def pilot_conflict(kind: str, longest: float, doppler: float, stages: Sequence[C
     width = comb * ofdm.subcarrier_spacing_khz * 1e3
     if longest * width > 1.0:
         return (
-            f"pilots of one antenna {comb} subcarriers ({width / 1e3:g} kHz) apart do not resolve channel '{kind}' whose last path "
-            f"comes after {_us(longest)}; they may be {1e-3 / longest:.4g} kHz apart: lower pilots.spacing"
+            f"pilots of one antenna {comb} subcarriers ({width / 1e3:g} kHz) apart do not resolve channel '{kind}', whose last "
+            f"path comes after {_us(longest)}; they may be {1e-3 / longest:.4g} kHz apart: lower pilots.spacing"
         )
     return None
 

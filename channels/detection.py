@@ -46,7 +46,7 @@ def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str) -> Li
     noise_var = torch.as_tensor(noise_var, device=h.device).to(torch.float64)
     whitening = noise_var.rsqrt().expand(torch.broadcast_shapes(noise_var.shape, h.shape[-2:-1]))[..., None]
     g = whitening * h.to(torch.complex128)  # float64: an ill-conditioned h is squared here
-    adjoint = g.mH
+    adjoint = g.mH.resolve_conj()
     gram = adjoint @ g
     if method == "lmmse":
         gram = gram + torch.eye(h.shape[-1], dtype=gram.dtype, device=gram.device)

@@ -1,4 +1,4 @@
-"""Channel estimates from pilots: least squares with interpolation, and LMMSE; both hand on E[h | what they use] and its error variance."""
+"""Channel estimates from pilots, least squares or LMMSE: E[h | what they use] and its error variance."""
 
 from __future__ import annotations
 
@@ -219,9 +219,15 @@ def _lmmse_plan(layout: Layout, pilots: np.ndarray, channel: Propagation) -> _Pl
             specular,
         )
     parts = []
-    for matrix, at in zip(channel.scattered(layout.grid), product, strict=True):
+    sizes = layout.grid.times, len(layout.grid.tones)
+    for factor, at, size in zip(channel.scattered(layout.grid), product, sizes, strict=True):
+        every, variance = np.arange(size), factor(at[:1], at[:1])[0, 0].real
         part = _decomposed(
-            matrix[np.ix_(at, at)], lambda basis, m=matrix, a=at: m[:, a] @ basis, np.diag(matrix).real, np.zeros(len(at)), None
+            factor(at, at),
+            lambda basis, f=factor, e=every, a=at: f(e, a) @ basis,
+            np.full(size, variance),
+            np.zeros(len(at)),
+            None,
         )
         parts.append(part)
     times, tones = parts

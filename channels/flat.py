@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import lazy_loader as lazy
@@ -12,6 +12,15 @@ import numpy as np
 from channels.base import Draw, Fading, Grid
 
 torch = lazy.load("torch")
+
+
+#: Covariance of gains between steps, or between tones, with indices a and b: [len(a), len(b)].
+Factor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def one_gain(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The factor over tones of a flat channel."""
+    return np.ones((len(a), len(b)))
 
 
 class FlatChannel:
@@ -71,6 +80,11 @@ class FadingChannel(FlatChannel):
         """1 / (k+1) within a block, complex [len(a), len(b)]; a step of a grid has the gain of its first element."""
         same = np.equal.outer(self._block(grid, a), self._block(grid, b))
         return same.astype(complex) / (self.k + 1.0)
+
+    def scattered(self, grid: Grid) -> tuple[Factor, Factor]:
+        """The covariance as a product of one between steps and one between tones."""
+        tones = len(grid.tones)
+        return lambda a, b: self.covariance(grid, a * tones, b * tones).real, one_gain
 
     def _block(self, grid: Grid, elements: np.ndarray) -> np.ndarray:
         """The number of the coherence block that each element is in."""

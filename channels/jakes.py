@@ -10,7 +10,7 @@ import lazy_loader as lazy
 import numpy as np
 
 from channels.base import Draw, Fading, Grid
-from channels.flat import FlatChannel, stratified_gain
+from channels.flat import Factor, FlatChannel, one_gain, stratified_gain
 from channels.multipath import Multipath
 
 torch = lazy.load("torch")
@@ -123,7 +123,9 @@ class JakesChannel(FlatChannel):
             return self._doppler * (grid.fft_size + grid.prefix)
         interval = grid.interval_s or (1.0 / self._symbol_rate if self._symbol_rate else None)
         if interval is None:
-            raise ValueError("a Doppler shift from a speed needs the time of a channel use; give symbol_rate_khz, or doppler in its place")
+            raise ValueError(
+                "a Doppler shift from a speed needs the time of a channel use; give symbol_rate_khz, or doppler in its place"
+            )
         return self.doppler_hz * interval
 
     def draw(self, n: int, draws: Sequence[Draw]) -> Fading:
@@ -147,7 +149,7 @@ class JakesChannel(FlatChannel):
         steps = (np.asarray(e) // len(grid.tones) for e in (a, b))
         return jakes_correlation(self.turns(grid) * np.subtract.outer(*steps)).astype(complex) / (self.k + 1.0)
 
-    def scattered(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """The covariance as factors over time [times, times] and frequency [F, F]."""
-        steps, tones = np.arange(grid.times), len(grid.tones)
-        return jakes_correlation(self.turns(grid) * np.subtract.outer(steps, steps)) / (self.k + 1.0), np.ones((tones, tones))
+    def scattered(self, grid: Grid) -> tuple[Factor, Factor]:
+        """The covariance as a product of one between steps and one between tones."""
+        turns, share = self.turns(grid), 1.0 / (self.k + 1.0)
+        return lambda a, b: jakes_correlation(turns * np.subtract.outer(a, b)) * share, one_gain

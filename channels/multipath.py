@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 
 import lazy_loader as lazy
-import numpy as np
 
 torch = lazy.load("torch")
 
@@ -104,10 +103,3 @@ def doppler_hz(speed_kmh: float, carrier_ghz: float) -> float:
     389.2
     """
     return speed_kmh / 3.6 * carrier_ghz * 1e9 / SPEED_OF_LIGHT
-
-
-def rms_delay_spread(delays: np.ndarray, powers: np.ndarray) -> float:
-    """Square root of the second central moment of the power delay profile, in the unit of ``delays``."""
-    weights = np.asarray(powers, dtype=float) / np.sum(powers)
-    mean = float(weights @ delays)
-    return math.sqrt(float(weights @ (np.asarray(delays, dtype=float) - mean) ** 2))

@@ -28,7 +28,9 @@ class Pilots(BaseModel):
     @model_validator(mode="after")
     def _lie_in_the_slot(self) -> Pilots:
         if sorted(set(self.symbols)) != list(self.symbols) or not 0 <= self.symbols[0] <= self.symbols[-1] < self.slot:
-            raise ValueError(f"pilot symbols {list(self.symbols)} in a slot of {self.slot}; give rising numbers from 0 to {self.slot - 1}")
+            raise ValueError(
+                f"pilot symbols {list(self.symbols)} in a slot of {self.slot}; give rising numbers from 0 to {self.slot - 1}"
+            )
         return self
 
     @property
@@ -133,7 +135,9 @@ class OFDMWaveform:
         d, pilots = self.description, self.description.pilots
         times, padding = divmod(uses, self._cost)
         if not times:
-            raise ValueError(f"{uses} channel uses are less than one OFDM symbol, which takes {self._cost}; grant more, or lower fft_size")
+            raise ValueError(
+                f"{uses} channel uses are less than one OFDM symbol, which takes {self._cost}; grant more, or lower fft_size"
+            )
         tones = len(self.tones)
         is_pilot = np.zeros((times, tones), dtype=bool)
         if pilots is not None:
@@ -142,7 +146,9 @@ class OFDMWaveform:
                     f"{uses} channel uses are {times} OFDM symbols of {self._cost}, none with pilots, which begin in symbol "
                     f"{pilots.symbols[0]} (counted from 0); grant {(pilots.symbols[0] + 1) * self._cost}, or move the pilots"
                 )
-            is_pilot[np.ix_(np.isin(np.arange(times) % pilots.slot, pilots.symbols), np.arange(tones) % pilots.spacing == 0)] = True
+            is_pilot[np.ix_(np.isin(np.arange(times) % pilots.slot, pilots.symbols), np.arange(tones) % pilots.spacing == 0)] = (
+                True
+            )
         data = np.flatnonzero(~is_pilot)
         if not len(data):
             raise ValueError(f"{uses} channel uses are {times} OFDM symbols with pilots on all {tones} subcarriers; grant more")

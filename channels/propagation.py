@@ -22,7 +22,7 @@ class MultipathChannel(ABC):
     """A prepared channel of several paths: H(t, f) at the middle of every OFDM symbol, at every subcarrier.
 
     In the frequency domain a symbol sees its channel at one instant: the prefix covers every delay, and the
-    change within a symbol (about (2 pi f_D T)^2 / 12 of the power, T the symbol without prefix) is left out.
+    change within a symbol (about (2 pi f_D T)^2 / 24 of the power, T the symbol without prefix) is left out.
     """
 
     def __init__(self, delays: np.ndarray, powers: np.ndarray, max_doppler: float):
@@ -39,6 +39,12 @@ class MultipathChannel(ABC):
 
     def elements(self, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> torch.Tensor:
         """H complex64 [U, R, T, E]; more symbols keep those before."""
+        prefix = grid.prefix / (grid.fft_size * grid.spacing_hz)
+        if self.delays.max() > prefix * (1.0 + 1e-9):
+            raise ValueError(
+                f"the last path comes after {1e6 * self.delays.max():.4g} us, beyond the cyclic prefix of {1e6 * prefix:.4g} us; "
+                f"lengthen it, or take domain: time"
+            )
         wave = self.multipath((receive, transmit), draws)
         return _as_elements(wave.response(grid.interval_s, grid.times, frequencies(grid)))
 
@@ -113,7 +119,7 @@ class OverTime:
         amplitude, doppler, leak = drawn
         wave = Multipath(amplitude, doppler, torch.from_numpy(self.delays).to(x.device))
         delayed = self._delayed(grid).to(x.device)  # [2, P, F]: phases of a symbol, and of the one before, in this one's window
-        windows = [w.to(x.device) for w in _windows(self.delays, grid)]
+        windows = [w.to(x.device, torch.float32) for w in _windows(self.delays, grid)]
         y = torch.empty((len(x), amplitude.shape[1], grid.elements), dtype=torch.complex64, device=x.device)
         # rows that differ in nothing but SNR share a draw: its paths are followed once
         kinds, where = torch.unique(amplitude[:, 0, 0, 0, 0].real, return_inverse=True)

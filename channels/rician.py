@@ -18,8 +18,8 @@ class Rician(FlatFading):
     in dB) is Rayleigh fading, large K is AWGN. With block fading the first block's |h|^2 is the quantile of
     its noncentral chi-square distribution at this repeat's stratum, and its phase is von Mises around the
     line of sight, of concentration 2 sqrt(K (K+1)) |h|; later blocks are independent. The draws behind the
-    gains are the same for every K, so curves over K are paired. With `fading: jakes` the scattered part is ``rayleigh``'s; the line
-    of sight keeps its phase, as the receiver's carrier follows it.
+    gains are the same for every K, so curves over K are paired. With `fading: jakes` the scattered part is ``rayleigh``'s; the
+    line of sight keeps its phase, as the receiver's carrier follows it.
 
     Shapes: symbols, gains and noise are complex64 [B, n], one a channel use.
     References: Rice 1948; Tse, Viswanath 2005, equation 2.55; Simon, Alouini 2005, section 2.2.1.2.

@@ -6,18 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import lazy_loader as lazy
 import numpy as np
 from pydantic import Field
 
 from channels.base import ChannelDescription, Draw, Grid
 from channels.coherence import delay_conflict, pilot_conflict
+from channels.flat import Factor
 from channels.jakes import Specular, draw_paths, jakes_correlation
 from channels.multipath import Multipath, doppler_hz
 from channels.propagation import MultipathChannel, OverTime
 from channels.tr38901 import LONGEST, LOS_DOPPLER_SHARE, Profile, tdl_profile
-
-torch = lazy.load("torch")
 
 
 class TDL(ChannelDescription):
@@ -83,9 +81,7 @@ class TDLChannel(MultipathChannel):
         self._specular = Specular(profile.los, LOS_DOPPLER_SHARE, has_phase=True) if profile.los else None
 
     def multipath(self, antennas: tuple[int, int], draws: Sequence[Draw]) -> Multipath:
-        return draw_paths(
-            draws, self.delays, self._profile.powers, self.doppler_hz, antennas=antennas, specular=self._specular
-        )
+        return draw_paths(draws, self.delays, self._profile.powers, self.doppler_hz, antennas=antennas, specular=self._specular)
 
     def time_correlation(self, lags: np.ndarray) -> np.ndarray:
         scattered = jakes_correlation(self.doppler_hz * lags).astype(complex)
@@ -97,13 +93,19 @@ class TDLChannel(MultipathChannel):
     def _los_turn(self, times: np.ndarray) -> np.ndarray:
         return np.exp(2j * math.pi * LOS_DOPPLER_SHARE * self.doppler_hz * times)
 
-    def scattered(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """Covariance without the line of sight, as factors over time [times, times] and frequency [F, F]."""
-        times = np.arange(grid.times) * grid.interval_s
-        over_time = self._averaged(lambda lags: jakes_correlation(self.doppler_hz * lags), times[:, None] - times, grid)
-        turn = self._turns(np.asarray(grid.tones) * grid.spacing_hz)  # [P, F]
-        powers = self._path_powers(grid) * self._profile.powers / self.powers
-        return over_time, (powers[:, None] * turn).T @ turn.conj()
+    def scattered(self, grid: Grid) -> tuple[Factor, Factor]:
+        """Covariance without the line of sight, as a product of one between steps and one between tones."""
+        powers = (self._path_powers(grid) * self._profile.powers / self.powers)[:, None]
+        tones = np.asarray(grid.tones) * grid.spacing_hz
+
+        def over_time(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            lags = np.subtract.outer(a, b) * grid.interval_s
+            return self._averaged(lambda lags: jakes_correlation(self.doppler_hz * lags), lags, grid)
+
+        def over_tones(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return (powers * self._turns(tones[a])).T @ self._turns(tones[b]).conj()
+
+        return over_time, over_tones
 
     def specular(self, grid: Grid) -> np.ndarray | None:
         """The line of sight at each element up to its phase, complex [E]; None without."""

@@ -67,7 +67,7 @@ class System:
         """Send encoded messages, one a row, and decode what arrives."""
         received = self.link.send(message, conditions, streams)
         result = self.receive.decode(received, streams.for_system(self.id))
-        return replace(result, usage=received.usage, counts=received.counts)
+        return replace(result, usage=received.usage, counts=received.counts, reports=received.reports)
 
     def send(
         self, images: ImageBatch, snr_db: float, bandwidth_ratio: str | float | Fraction, seed: int = 0, repeat: int = 0

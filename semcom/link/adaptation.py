@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import lazy_loader as lazy
 import numpy as np
@@ -29,6 +31,11 @@ KEPT_GAINS = 4
 GRID_DB = np.arange(-40.0, 60.0, 0.1)
 
 
+#: by chain, for links of every MCS that meet it; weak, so that a chain may go
+_OVER_CHAINS: WeakKeyDictionary[PreparedChain, OrderedDict[tuple, np.ndarray]] = WeakKeyDictionary()
+KEPT_OF_CHAIN = 16
+
+
 class Gains:
     """What SNR the symbols of a prepared channel meet, over draws of their own: no result is tuned on its own draws."""
 
@@ -40,7 +47,13 @@ class Gains:
         a transmission, [1, 1] where it is always the same."""
         if not isinstance(self._channel, PreparedChain):
             return self._once(symbols, lambda: self._gains(symbols)) * 10.0 ** (snr_db / 10.0)
-        return self._once((symbols, snr_db), lambda: _over_chain(self._channel, symbols, snr_db, self._draws()))
+        key = (self._count, symbols, snr_db)
+        kept = _OVER_CHAINS.setdefault(self._channel, OrderedDict())
+        if key not in kept:
+            kept[key] = _over_chain(self._channel, symbols, snr_db, self._draws())
+            if len(kept) > KEPT_OF_CHAIN:
+                kept.popitem(last=False)
+        return kept[key]
 
     def snr_db(self, symbols: int, snr_db: float) -> np.ndarray:
         """The same in dB."""

@@ -105,6 +105,7 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, origina
                 **with_grey[number],
                 **{f"{column}@prior": value for column, value in with_prior[number].items()},
                 **{name: int(count[number]) for name, count in result.counts.items()},
+                **{name: float(values[number]) for name, values in result.reports.items()},
                 "channel_uses": int(result.usage.granted[number]),
                 "energy": float(result.usage.energy[number]),
                 **{f"uses_{name}": int(uses[number]) for name, uses in result.usage.uses.items()},

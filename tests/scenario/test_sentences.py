@@ -26,7 +26,7 @@ def sentence(scenario, replace, **options):
         # names
         ("source:", "sorce:", "my.yaml:2: sorce: there is no 'sorce' here; allowed: bandwidth_ratio, .*did you mean 'source'"),
         ("link: ", "lnk: ", "my.yaml:10: systems.codec.lnk: there is no 'lnk' here; .*did you mean 'link'"),
-        ("channel: awgn", "channel: rayligh", "my.yaml:4: channel.kind: there is no channel 'rayligh'; allowed: awgn, rayleigh, rician; did you mean 'rayleigh'"),
+        ("channel: awgn", "channel: rayligh", "my.yaml:4: channel.kind: there is no channel 'rayligh'; allowed: adc, amplifier, awgn, .*; did you mean 'rayleigh'"),
         ("channel: awgn", "channel: {kind: rician, kdb: 3}", "my.yaml:4: channel.kdb: there is no 'kdb' here; .*did you mean 'k_db'"),
         ("kind: digital", "knd: digital", "my.yaml:10: systems.codec.link: 'kind' is missing .is 'knd' meant to be 'kind'.*allowed: analog, digital"),
         ("kind: digital", "kind:digital", "my.yaml:10: systems.codec.link: 'kind' is missing .*followed by a space"),
@@ -34,7 +34,7 @@ def sentence(scenario, replace, **options):
         ("codec: webp", "codec: wepb", "my.yaml:9: systems.codec.transmit.codec: 'wepb' was given; allowed: avif, jpeg, jpeg2000, webp; did you mean 'webp'"),
         ("[psnr]", "[psnr, sim]", "my.yaml:12: metrics.1..kind: there is no metric 'sim'; .*did you mean 'ssim'"),
         # types
-        ("channel: awgn", "channel: 5", "my.yaml:4: channel: 5 was given; expected a name or a mapping with a 'kind'; allowed: awgn"),
+        ("channel: awgn", "channel: 5", "my.yaml:4: channel: 5 was given; expected a name or a mapping with a 'kind', or a list of stages; allowed: adc"),
         ("channel: awgn", "channel: {kind: 5}", "my.yaml:4: channel.kind: 5 was given; expected a name"),
         ("channel: awgn", "channel: {kind: rician, k_db: yes}", "my.yaml:4: channel.k_db: 'yes' was given; expected a number"),
         ("channel: awgn", "channel: {kind: rician, k_db: true}", "my.yaml:4: channel.k_db: true was given; expected a number"),
