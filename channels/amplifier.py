@@ -29,7 +29,8 @@ class Amplifier(ChannelDescription):
     The output is a gain times the input plus a distortion that is uncorrelated with it (Bussgang). The receiver divides by
     the gain and adds the distortion to its noise level. For the nearly Gaussian samples of OFDM both are integrals
     (`rapp_bussgang`); a single carrier without pulse shaping distorts its outer points alone, and phase modulation not at all.
-    What leaks out of band is not modelled: samples are taken at the symbol or FFT rate.
+    What leaks out of band is not modelled: samples are taken at the symbol or FFT rate. A pilot that one of A antennas sends at
+    the power of all meets an amplifier of 1/A of the saturated power, and is compressed.
 
     Charges: nothing in uses; power as above. ``papr_db`` is reported for every image: of these samples, a few tenths of a
     decibel below that of the continuous signal.
