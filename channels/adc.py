@@ -32,7 +32,7 @@ class ADC(ChannelDescription):
     noise level handed on is too large and the slope up to a few per cent off 1; with OFDM, or from three bits on, both hold.
 
     Charges: nothing. Units: dB over the RMS of a real dimension. References: Max 1960; Widrow, Kollar 2008, section 1.2;
-    Bussgang 1952; Mezghani, Nossek 2012, equation 9.
+    Bussgang 1952; Mezghani, Nossek 2012.
 
     Example::
 
