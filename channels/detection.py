@@ -37,7 +37,7 @@ def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str) -> Li
     send into noise, the same at each antenna.
 
     Shapes: h complex [..., Nr, S]; noise_var [..., Nr], or broadcastable to it, inf where an antenna heard nothing.
-    References: Tse, Viswanath 2005, sections 8.3.2 and 8.3.3, equations 8.66 to 8.68; Verdu 1998, section 6.2.
+    References: Tse, Viswanath 2005, section 8.3; Verdu 1998, chapter 6.
     """
     if method not in DETECTORS:
         raise ValueError(f"detector '{method}'; allowed: {', '.join(DETECTORS)}")
