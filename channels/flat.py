@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import lazy_loader as lazy
 import numpy as np
 
-from channels.base import Draw, Fading
+from channels.base import Draw, Fading, Grid
 
 torch = lazy.load("torch")
+
+
+#: Covariance of gains between steps, or between tones, with indices a and b: [len(a), len(b)].
+Factor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def one_gain(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The factor over tones of a flat channel."""
+    return np.ones((len(a), len(b)))
 
 
 class FlatChannel:
@@ -27,6 +36,14 @@ class FlatChannel:
             shapes = f"symbols {tuple(x.shape)}, gains {tuple(fading.h.shape)}, noise {tuple(noise.shape)}"
             raise ValueError(f"{shapes}; expected one shape [B, n]")
         return fading.h * x + noise
+
+    def mean(self, grid: Grid) -> complex:
+        """E[h], which a receiver may count on."""
+        return 1.0 + 0j
+
+    def covariance(self, grid: Grid, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """E[(h_a - mean) conj(h_b - mean)] complex [len(a), len(b)] of elements a and b: nothing is random."""
+        return np.zeros((len(a), len(b)), dtype=complex)
 
 
 class FadingChannel(FlatChannel):
@@ -45,7 +62,8 @@ class FadingChannel(FlatChannel):
             for row, draw in enumerate(draws):
                 h[row] = self._scatter(draw.rng, n)
         elif draws and n:
-            first = self._stratified(np.array([d.stratum for d in draws]), np.array([d.rng.random() for d in draws]))
+            quantiles = np.array([d.stratum for d in draws]), np.array([d.rng.random() for d in draws])
+            first = stratified_gain(self.k, *quantiles)
             length = self.coherence or n
             if length >= n:  # one gain a transmission, stored once
                 return Fading(torch.from_numpy(first.astype(np.complex64))[:, None].expand(-1, n))
@@ -54,23 +72,43 @@ class FadingChannel(FlatChannel):
                 h[row] = np.repeat(blocks, length)[:n]
         return Fading(torch.from_numpy(h))
 
+    def mean(self, grid: Grid) -> complex:
+        """The line of sight."""
+        return complex(math.sqrt(self.k / (self.k + 1.0)))
+
+    def covariance(self, grid: Grid, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """1 / (k+1) within a block, complex [len(a), len(b)]; a step of a grid has the gain of its first element."""
+        same = np.equal.outer(self._block(grid, a), self._block(grid, b))
+        return same.astype(complex) / (self.k + 1.0)
+
+    def scattered(self, grid: Grid) -> tuple[Factor, Factor]:
+        """The covariance as a product of one between steps and one between tones."""
+        tones = len(grid.tones)
+        return lambda a, b: self.covariance(grid, a * tones, b * tones).real, one_gain
+
+    def _block(self, grid: Grid, elements: np.ndarray) -> np.ndarray:
+        """The number of the coherence block that each element is in."""
+        first = np.asarray(elements) // len(grid.tones) * len(grid.tones)
+        return first // (1 if self.fading == "fast" else self.coherence or grid.elements)
+
     def _scatter(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Independent gains, of two normal variables each."""
         scattered = rng.standard_normal(2 * count).view(np.complex128) * math.sqrt(0.5)
         return math.sqrt(self.k / (self.k + 1.0)) + scattered / math.sqrt(self.k + 1.0)
 
-    def _stratified(self, quantile: np.ndarray, phase_quantile: np.ndarray) -> np.ndarray:
-        """Gains whose |h|^2 is its distribution's ``quantile`` and whose phase, given |h|, is its ``phase_quantile``."""
-        if self.k == 0.0:
-            return np.sqrt(-np.log1p(-quantile)) * np.exp(2j * math.pi * (phase_quantile - 0.5))
-        from scipy.stats import ncx2
 
-        # 2 (k+1) |h|^2 is noncentral chi-square: 2 degrees of freedom, noncentrality 2 k.
-        magnitude = np.sqrt(ncx2.ppf(quantile, 2, 2.0 * self.k) / (2.0 * (self.k + 1.0)))
-        # p(h) ~ exp(-(k+1) |h - m|^2), m = sqrt(k/(k+1)): at fixed |h| only exp(2 (k+1) m |h| cos(phase)) is
-        # left, von Mises of concentration 2 sqrt(k (k+1)) |h|.
-        phase = _von_mises_quantile(phase_quantile, 2.0 * math.sqrt(self.k * (self.k + 1.0)) * magnitude)
-        return magnitude * np.exp(1j * phase)
+def stratified_gain(k: float, quantile: np.ndarray, phase_quantile: np.ndarray) -> np.ndarray:
+    """Rician gains, E|h|^2 = 1, whose |h|^2 is its distribution's ``quantile`` and whose phase, given |h|, is its ``phase_quantile``."""
+    if k == 0.0:
+        return np.sqrt(-np.log1p(-quantile)) * np.exp(2j * math.pi * (phase_quantile - 0.5))
+    from scipy.stats import ncx2
+
+    # 2 (k+1) |h|^2 is noncentral chi-square: 2 degrees of freedom, noncentrality 2 k.
+    magnitude = np.sqrt(ncx2.ppf(quantile, 2, 2.0 * k) / (2.0 * (k + 1.0)))
+    # p(h) ~ exp(-(k+1) |h - m|^2), m = sqrt(k/(k+1)): at fixed |h| only exp(2 (k+1) m |h| cos(phase)) is
+    # left, von Mises of concentration 2 sqrt(k (k+1)) |h|.
+    phase = _von_mises_quantile(phase_quantile, 2.0 * math.sqrt(k * (k + 1.0)) * magnitude)
+    return magnitude * np.exp(1j * phase)
 
 
 def _von_mises_quantile(u: np.ndarray, concentration: np.ndarray) -> np.ndarray:
@@ -83,9 +121,3 @@ def _von_mises_quantile(u: np.ndarray, concentration: np.ndarray) -> np.ndarray:
         below = vonmises.cdf(middle, concentration) < u
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2.0
-
-
-def check_coherence(fading: str, coherence: int | None) -> None:
-    """ValueError where a coherence length is given that fast fading would ignore."""
-    if fading == "fast" and coherence is not None:
-        raise ValueError(f"coherence {coherence} beside fading: fast, where each channel use has its own gain; remove one")

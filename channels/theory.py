@@ -53,6 +53,46 @@ def ber_rayleigh(bits_per_symbol: int, snr: ArrayLike) -> np.ndarray:
     return sum(w * 0.5 * (1.0 - np.sqrt(a * snr / (1.0 + a * snr))) for w, a in _q_terms(bits_per_symbol))
 
 
+def ber_mrc(bits_per_symbol: int, snr: ArrayLike, branches: int) -> np.ndarray:
+    """Bit error rate of maximum-ratio combining of independent Rayleigh branches, ``snr`` the mean SNR of each.
+
+    E[Q(sqrt(2 a g))] = ((1-u)/2)^L sum over l < L of C(L-1+l, l) ((1+u)/2)^l with u = sqrt(a S / (1 + a S)).
+    References: Proakis, Salehi 2008, equation 13.4-15.
+    """
+    snr = np.asarray(snr, dtype=float)
+
+    def mean_q(a: float) -> np.ndarray:
+        u = np.sqrt(a * snr / (1.0 + a * snr))
+        # 1 - u without cancellation, as it is 1 / (2 a S) at high SNR
+        miss, hit = 0.5 / ((1.0 + a * snr) * (1.0 + u)), 0.5 * (1.0 + u)
+        return miss**branches * sum(math.comb(branches - 1 + i, i) * hit**i for i in range(branches))
+
+    return sum(w * mean_q(a) for w, a in _q_terms(bits_per_symbol))
+
+
+def ber_alamouti(bits_per_symbol: int, snr: ArrayLike, receive_antennas: int = 1) -> np.ndarray:
+    """Bit error rate of Alamouti's code over Rayleigh fading: MRC of 2 N branches, each with half the SNR.
+
+    ``snr`` is the mean SNR at one receive antenna for unit total transmit power (Alamouti 1998, section III).
+    """
+    return ber_mrc(bits_per_symbol, np.asarray(snr, dtype=float) / 2.0, 2 * receive_antennas)
+
+
+def symbol_error_awgn(bits_per_symbol: int, snr: ArrayLike) -> np.ndarray:
+    """Symbol error rate of BPSK (1) and square QAM over AWGN: 1 - (1 - 2 (1 - 1/L) Q(sqrt(3 SNR / (L^2 - 1))))^2, L^2 = M.
+
+    References: Proakis, Salehi 2008, equations 4.3-13 and 4.3-30.
+    """
+    snr = np.asarray(snr, dtype=float)
+    if bits_per_symbol == 1:
+        return q_function(np.sqrt(2.0 * snr))
+    if bits_per_symbol % 2:
+        raise ValueError(f"{bits_per_symbol} bits a symbol; the closed form is of BPSK and of square QAM")
+    side = 2 ** (bits_per_symbol // 2)
+    one = 2.0 * (1.0 - 1.0 / side) * q_function(np.sqrt(3.0 * snr / (side**2 - 1)))
+    return one * (2.0 - one)
+
+
 def ber_rician(bits_per_symbol: int, snr: float, k_db: float) -> float:
     """Bit error rate over flat Rician fading of factor K, perfect CSI.
 
@@ -71,6 +111,40 @@ def ber_rician(bits_per_symbol: int, snr: float, k_db: float) -> float:
         return quad(lambda t: mgf(a / math.sin(t) ** 2), 0.0, math.pi / 2, epsabs=1e-13)[0] / math.pi
 
     return sum(w * mean_q(a) for w, a in _q_terms(bits_per_symbol))
+
+
+def ber_zero_forcing(bits_per_symbol: int, snr: ArrayLike, transmit_antennas: int, receive_antennas: int) -> np.ndarray:
+    """Bit error rate of each stream of spatial multiplexing with zero forcing over independent Rayleigh gains.
+
+    The SNR after detection is SNR / Nt times a gamma variable of shape Nr - Nt + 1 (Winters, Salz, Gitlin 1994;
+    Gore, Heath, Paulraj 2002): diversity Nr - Nt + 1.
+    """
+    return ber_mrc(bits_per_symbol, np.asarray(snr, dtype=float) / transmit_antennas, receive_antennas - transmit_antennas + 1)
+
+
+def ber_bernoulli_gaussian(bits_per_symbol: int, snr: ArrayLike, probability: float, impulse_ratio: float) -> np.ndarray:
+    """Bit error rate over AWGN with impulses: each use has ``1 + impulse_ratio`` times the noise with ``probability``.
+
+    A mixture of two Gaussians (Ghosh 1996). Decisions do not depend on the noise level: it holds
+    whether the receiver knows where the impulses are or not.
+    """
+    snr = np.asarray(snr, dtype=float)
+    hit = ber_awgn(bits_per_symbol, snr / (1.0 + impulse_ratio))
+    return (1.0 - probability) * ber_awgn(bits_per_symbol, snr) + probability * hit
+
+
+def ber_qpsk_cochannel(snr: float, sir: float, interferer_bits: int, phases: int = 256) -> float:
+    """Bit error rate of QPSK over AWGN beside one M-QAM interferer of constant power, synchronous, of uniform phase.
+
+    The mean over its points q and phases of Q(sqrt(SNR) (1 + sqrt(2 / SIR) Re(q e^(j phase)))): decisions on the
+    sign of I, so the noise level does not matter. The mean over ``phases`` equidistant phases of a periodic analytic
+    function converges exponentially. References: Prabhu 1969, for the conditional probability.
+    """
+    sides = 1 if interferer_bits == 1 else 2
+    levels, _ = _gray_pam(interferer_bits // sides)
+    points = levels.astype(complex) if sides == 1 else (levels[:, None] + 1j * levels).ravel() / math.sqrt(2.0)
+    turned = points[:, None] * np.exp(2j * math.pi * np.arange(phases) / phases)
+    return float(q_function(math.sqrt(snr) * (1.0 + math.sqrt(2.0 / sir) * turned.real)).mean())
 
 
 # --- capacity and finite blocklength --------------------------------------------------------------------
@@ -129,6 +203,41 @@ def outage_capacity(outage: float, snr: float, k_db: float = -math.inf) -> float
     """The largest rate, bits a use, whose outage probability is at most ``outage``."""
     power = -math.log1p(-outage) if k_db == -math.inf else float(rician_power_quantile(outage, k_db))
     return math.log2(1.0 + power * snr)
+
+
+def ergodic_capacity_mimo(snr: float, transmit_antennas: int, receive_antennas: int) -> float:
+    """E log2 det(I + SNR/Nt H H^H), bits a use, H of independent CN(0, 1) gains that the receiver alone knows.
+
+    The integral of log2(1 + SNR x / Nt) over the density of an unordered eigenvalue of a Wishart matrix, by generalised
+    Laguerre polynomials (Telatar 1999, theorem 2). Total transmit power 1; one row is `ergodic_capacity_rayleigh`.
+    """
+    from scipy.integrate import quad
+    from scipy.special import eval_genlaguerre, gammaln
+
+    small, large = sorted((transmit_antennas, receive_antennas))
+    excess = large - small
+
+    def density(x: float) -> float:
+        weight = excess * math.log(x) - x
+        scales = (math.exp(gammaln(k + 1) - gammaln(k + excess + 1) + weight) for k in range(small))
+        return sum(c * eval_genlaguerre(k, excess, x) ** 2 for k, c in enumerate(scales))
+
+    def integrand(x: float) -> float:
+        return math.log2(1.0 + snr * x / transmit_antennas) * density(x)
+
+    edge = 4.0 * large  # the largest eigenvalue concentrates below (sqrt(m) + sqrt(n))^2 <= 4 n
+    return quad(integrand, 0.0, 2.0 * edge + 60.0, points=(large, edge), epsabs=1e-11, limit=400)[0]
+
+
+def outage_probability_diversity(rate: float, snr: float, order: int) -> float:
+    """P(log2(1 + g SNR) < rate) for g a sum of ``order`` independent unit-mean Rayleigh powers: gamma of that shape.
+
+    Maximum ratio combining has the order and the SNR of its branches; Alamouti's code 2 N and half the SNR
+    (Tse, Viswanath 2005, section 5.4).
+    """
+    from scipy.stats import gamma
+
+    return float(gamma.cdf((2.0**rate - 1.0) / snr, order))
 
 
 def normal_approximation(n: int, snr: float, error: float) -> float:

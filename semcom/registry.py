@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -25,6 +25,19 @@ TABLE: dict[str, dict[str, str]] = {
         "awgn": "channels.awgn:AWGN",
         "rayleigh": "channels.rayleigh:Rayleigh",
         "rician": "channels.rician:Rician",
+        "ofdm": "channels.ofdm:OFDM",
+        "tdl": "channels.tdl:TDL",
+        "cdl": "channels.cdl:CDL",
+        "ray_traced": "channels.ray_traced:RayTraced",
+        "amplifier": "channels.amplifier:Amplifier",
+        "phase_noise": "channels.phase_noise:PhaseNoise",
+        "carrier_offset": "channels.carrier_offset:CarrierOffset",
+        "adc": "channels.adc:ADC",
+        "mimo": "channels.mimo:MIMO",
+        "cochannel": "channels.cochannel:CoChannel",
+        "impulses": "channels.impulses:Impulses",
+        "erasure": "channels.erasure:Erasure",
+        "csi": "channels.csi:CSI",
     },
     "transmit": {
         "image_codec": "semcom.transmit.image_codec:ImageCodec",
@@ -38,6 +51,8 @@ TABLE: dict[str, dict[str, str]] = {
         "analog": "semcom.link.analog:Analog",
         "ideal": "semcom.link.ideal:Ideal",
         "parts": "semcom.link.parts:Parts",
+        "packet": "semcom.link.packet:Packet",
+        "adaptive": "semcom.link.adaptive:Adaptive",
     },
     "receive": {
         "image_codec": "semcom.receive.image_codec:ImageCodec",
@@ -56,6 +71,9 @@ TABLE: dict[str, dict[str, str]] = {
         "lpips_semcom": "semcom.metrics.lpips_semcom:LPIPSSemcom",
     },
 }
+
+#: what makes one channel of a list of stages, and says what is wrong with one
+CHAIN = "channels.chain"
 
 #: what `semcom train` can train: the role "task" of a recipe, no part of a scenario
 TASKS: dict[str, str] = {
@@ -92,9 +110,27 @@ def find(role: str, kind: str, allow_plugins: bool = False) -> type[BaseModel]:
         raise ScenarioError(f"{role} '{kind}' cannot be imported from '{target}': {error}") from error
 
 
-def parse(role: str, value: str | Mapping[str, Any] | BaseModel, allow_plugins: bool = False) -> BaseModel:
-    """The description that a kind, a mapping with a kind, or a description stands for."""
+def stages_fault(stages: Sequence[BaseModel]) -> tuple[int, str] | None:
+    """What is wrong with stages as a channel: the place of one, and a sentence; None where nothing is."""
+    return importlib.import_module(CHAIN).fault(stages)
+
+
+def channel_of(stages: Sequence[BaseModel]) -> BaseModel:
+    """The description of a list of channel stages; of a propagation that needs no other, that stage itself."""
+    return importlib.import_module(CHAIN).normal(stages)
+
+
+def parse(role: str, value: str | Mapping[str, Any] | Sequence[Any] | BaseModel, allow_plugins: bool = False) -> BaseModel:
+    """The description that a kind, a mapping with a kind, or a description stands for; a channel's stages may be listed.
+
+    Raises: ScenarioError where listed stages cannot be a channel.
+    """
     if isinstance(value, BaseModel):
         return value
+    if role == "channel" and isinstance(value, (list, tuple)):
+        stages = [parse(role, stage, allow_plugins) for stage in value]
+        if (wrong := stages_fault(stages)) is not None:
+            raise ScenarioError(f"channel[{wrong[0]}]: {wrong[1]}")
+        return channel_of(stages)
     fields = {"kind": value} if isinstance(value, str) else dict(value)
     return find(role, fields.pop("kind"), allow_plugins).model_validate(fields)

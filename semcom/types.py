@@ -63,9 +63,13 @@ class Condition:
 class Budget:
     """What an image may spend, net of pilots, headers, CRC and side information.
 
-    ``channel_uses`` is the gross grant k. ``bits`` a digital link can carry, None where it is not one.
+    ``channel_uses`` is the gross grant k. ``symbols`` is how many symbols of the message it holds, net of
+    pilots and the like and with several streams more than uses; one a use if not given. ``bits`` a digital link can carry, None where it is not one.
     ``reals`` an analog link can carry, None where it is not one. ``snr_db`` is what the transmitter knows
     of the channel. ``parts`` holds the budgets of the named parts, where each has a link of its own.
+    ``slice_bits``: bits i slice_bits to (i + 1) slice_bits of the digital part arrive or are lost together,
+    each slice by itself; None where the part arrives whole or not at all. ``scheme`` is what an adaptive
+    link chose for the transmission that this is the budget of.
     """
 
     channel_uses: int
@@ -73,6 +77,13 @@ class Budget:
     reals: int | None = None
     snr_db: float | None = None
     parts: tuple[tuple[str, Budget], ...] = ()
+    symbols: int | None = None
+    slice_bits: int | None = None
+    scheme: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.symbols is None:
+            object.__setattr__(self, "symbols", self.channel_uses)
 
     def part(self, name: str) -> Budget:
         """The budget of a named part; this budget itself where one link carries everything."""
@@ -152,11 +163,17 @@ class Message:
 
 @dataclass(frozen=True)
 class ReceivedBits:
-    """A digital part as it arrived: ``bits`` uint8 [B, K], ``lengths`` int64 [B], ``ok`` bool [B] (CRC)."""
+    """A digital part as it arrived: ``bits`` uint8 [B, K], ``lengths`` int64 [B], ``ok`` bool [B] (CRC of all).
+
+    ``arrived`` bool [B, K] says which bits are known, where a link carries a part in slices that are lost one
+    by one (`Budget.slice_bits`); the others are 0, and a length whose last slice is lost is an upper bound.
+    None: all of them where ``ok``, none elsewhere.
+    """
 
     bits: torch.Tensor
     lengths: torch.Tensor
     ok: torch.Tensor
+    arrived: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -206,13 +223,15 @@ class Usage:
 
 @dataclass(frozen=True)
 class Received:
-    """What a link hands to a receiver. ``counts`` are per-image int64 [B] (bit errors, bits, blocks, ...)."""
+    """What a link hands to a receiver. ``counts`` are per-image int64 [B] (bit errors, bits, blocks, ...);
+    ``reports`` are what the channel says of the burst, float [B] (papr_db, ...)."""
 
     parts: Mapping[str, ReceivedBits | ReceivedReals]
     usage: Usage
     image_size: tuple[int, int]
     side: ReceivedBits | None = None
     counts: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    reports: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -220,7 +239,7 @@ class Reconstruction:
     """``pixels`` float32 [B, 3, H, W] in [0, 1]; ``ok`` bool [B], False where there is no picture.
 
     A row that is not ok is grey here; the evaluator shows it as grey and, in a second row, as the prior.
-    ``usage`` and ``counts`` are the link's ledger and error counts, where a whole system made this.
+    ``usage``, ``counts`` and ``reports`` are the link's, where a whole system made this.
     """
 
     pixels: torch.Tensor
@@ -228,3 +247,4 @@ class Reconstruction:
     labels: torch.Tensor | None = None
     usage: Usage | None = None
     counts: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    reports: Mapping[str, torch.Tensor] = field(default_factory=dict)

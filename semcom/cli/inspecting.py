@@ -43,17 +43,27 @@ def list_components(
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A kind, such as rayleigh, or role/kind where two roles have it.")],
+    name: Annotated[str, typer.Argument(help="A kind, such as rayleigh, or role/kind where two roles have it; or a scenario file.")],
+    set_: options.Set = None,
+    allow_plugins: options.Plugins = False,
     json: options.Json = False,
 ) -> None:
-    """Explain a component: what it does, its parameters and defaults, and its YAML.
+    """Explain a component: what it does, its parameters and defaults, and its YAML. Of a scenario, draw its channel.
 
     \b
     semcom show rayleigh
     semcom show receive/image_codec
+    semcom show scenarios/quickstart.yaml
     """
+    import yaml
+
     from semcom import registry
-    from semcom.scenario import describe
+    from semcom.scenario import describe, draw_channel
+
+    if name.endswith((".yaml", ".yml")):
+        return _show_channels(name, set_, allow_plugins, json)
+    if set_:
+        raise SemcomError(f"--set changes a scenario, and '{name}' is a component; give a scenario file")
 
     role, _, kind = name.rpartition("/")
     roles = [role] if role else [role for role in registry.TABLE if kind in registry.kinds(role)]
@@ -74,6 +84,26 @@ def show(
             print()
         print("YAML")
         print("\n".join(f"  {line}" for line in description.snippet.strip().splitlines()))
+        if description.role == "channel" and isinstance(written := yaml.safe_load(description.snippet)["channel"], list):
+            print("\nDrawing")
+            print("\n".join(f"  {line}" for line in draw_channel(registry.parse("channel", written, allow_plugins))))
+
+
+def _show_channels(path: str, set_: Optional[list[str]], allow_plugins: bool, json: bool) -> None:
+    """Draw every channel that a scenario's sweep meets, with what its channel uses hold."""
+    from semcom import units
+    from semcom.scenario import draw_channel
+
+    drawings: dict[str, list[str]] = {}
+    for point in options.load(Path(path), set_, allow_plugins).points():
+        uses = units.channel_uses(point.bandwidth_ratio, *point.source.size)
+        own = [f"{axis} = {value}" for axis, value in point.values.items() if axis.partition(".")[0] in ("channel", "bandwidth_ratio", "source")]
+        drawings.setdefault(", ".join(own), draw_channel(point.channel, uses))
+    if json:
+        return options.print_json(drawings)
+    for number, (where, lines) in enumerate(drawings.items()):
+        print(("\n" if number else "") + "channel" + (f" at {where}" if where else ""))
+        print("\n".join(f"  {line}" for line in lines))
 
 
 def schema(out: Annotated[Optional[Path], typer.Option("--out", "-o", help="A file; standard output if not given.")] = None) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import lazy_loader as lazy
 from pydantic import Field
 
+from channels.base import Observation
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError
 from semcom.link import base, header
+from semcom.rng import Streams, generator
 from semcom.types import Budget, Condition, Message, Reals, Received, ReceivedReals, Usage
 
 torch = lazy.load("torch")
@@ -32,6 +36,10 @@ class Analog(Component):
     maximum ratio. The m elements of a repetition that the grant cuts short are sent at amplitude
     sqrt(m / D), known to both: whatever the image, D reals of mean power 1 then keep to the power of m.
 
+    In order of importance a message is often in order of power as well: hardware that saturates, and channels that change
+    within an image, then treat its beginning worse than its end, which the noise levels, right on average, do not show. With
+    ``interleave`` symbols go out in a fixed pseudo-random order that both ends know.
+
     Side information is charged as a header block (CRC11, QPSK 1/12) in front. If it fails, nothing of the
     image arrives.
 
@@ -49,6 +57,9 @@ class Analog(Component):
     fill: Literal["repeat", "none"] = Field(
         "repeat", description="what a message shorter than its grant does with the rest: repeat itself, or leave it unused"
     )
+    interleave: bool = Field(
+        False, description="send symbols in a fixed scrambled order, so that strong and weak elements share every stretch of the channel"
+    )
 
     def build(self, channel, device) -> AnalogLink:
         return AnalogLink(self, channel, device)
@@ -59,31 +70,45 @@ class AnalogLink(base.Link):
 
     def __init__(self, description: Analog, channel, device):
         super().__init__(channel, device)
-        self.fill = description.fill
+        self.fill, self.interleave = description.fill, description.interleave
 
-    def budget(self, channel_uses: int, condition: Condition, side_bits: int = 0) -> Budget:
-        left = channel_uses - header.uses(side_bits)
+    def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
+        left = symbols - header.uses(side_bits)
         if left < 1:
             raise Infeasible(
                 f"a header of {side_bits} bits of side information takes {header.uses(side_bits)} channel uses "
-                f"of {channel_uses} and leaves none for the message"
+                f"of {symbols} and leaves none for the message"
             )
-        return Budget(channel_uses, reals=2 * left, snr_db=condition.snr_db)
+        return Budget(symbols, reals=2 * left, snr_db=condition.snr_db)
 
-    def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
+    def modulate(
+        self, message: Message, conditions: Sequence[Condition], streams: Streams, power: float = 1.0
+    ) -> _AnalogFrame:
         parts = base.parts_of(message, Reals, "analog")
         feasible = message.feasible.to(self.device)
-        k, side_bits = message.budget.channel_uses, 0 if message.side is None else message.side.bits.shape[1]
+        k, side_bits = message.budget.symbols, 0 if message.side is None else message.side.bits.shape[1]
         header_uses = header.uses(side_bits)
         _check_charged(message.budget, side_bits)
-        side = header.send(message.side, air, power, self.device) if side_bits else None
 
         values = _joined([part.values for part in parts.values()]).to(self.device)
-        plan = _Plan(values.shape[1], 2 * (k - header_uses), self.fill)
+        plan = _Plan(values.shape[1], 2 * (k - header_uses), self.fill, self.interleave)
         energy = _energy(values[:, : plan.sent])
         _check_power(energy, plan.sent, feasible)
-        arrived, noise_std = plan.send(values, air, power)
-        air.skip(k - header_uses - plan.uses)
+        signals = [header.modulate(message.side, power, self.device)] if side_bits else []
+        if plan.sent:
+            signals.append(plan.signal(values, power))
+        if unused := k - header_uses - plan.uses:
+            signals.append(base.Signal.silence(len(values), unused, self.device))
+        energy = power * (header_uses + plan.radiated(values, energy) / 2.0)
+        return _AnalogFrame(tuple(signals), message, feasible, power, values, plan, header_uses, energy)
+
+    def demodulate(self, frame: _AnalogFrame, observations: Sequence[Observation]) -> Received:
+        message, feasible, plan, observations = frame.message, frame.feasible, frame.plan, list(observations)
+        side = header.demodulate(message.side, observations.pop(0), self.device) if frame.header_uses else None
+        if plan.sent:
+            arrived, noise_std = plan.receive(observations[0])
+        else:
+            arrived, noise_std = frame.values, torch.full_like(frame.values, math.inf)
 
         ok = feasible if side is None else feasible & side.ok
         if not bool(ok.all()):
@@ -91,8 +116,8 @@ class AnalogLink(base.Link):
             if side is not None:
                 side = type(side)(side.bits, side.lengths, ok)
         return Received(
-            parts=_split(parts, arrived, noise_std, ok),
-            usage=_usage(message, feasible, header_uses, plan.uses, power * (header_uses + plan.radiated(values, energy) / 2.0)),
+            parts=_split(base.parts_of(message, Reals, "analog"), arrived, noise_std, ok),
+            usage=_usage(frame, (*message.free, *self.assumed)),
             image_size=message.image_size,
             side=side,
             counts={"header_failures": (feasible & ~side.ok).to(torch.int64), "headers": feasible.to(torch.int64)}
@@ -101,42 +126,62 @@ class AnalogLink(base.Link):
         )
 
 
+@dataclass(frozen=True)
+class _AnalogFrame(base.Frame):
+    values: torch.Tensor
+    plan: _Plan
+    header_uses: int
+    energy: torch.Tensor  # of all that is radiated, float64 [B]
+
+
 class _Plan:
     """Which of D reals goes where among ``room`` reals of the channel: punctured, repeated, or neither."""
 
-    def __init__(self, length: int, room: int, fill: str):
+    def __init__(self, length: int, room: int, fill: str, interleave: bool):
         self.length, self.sent = length, min(length, room)
         filled = room if fill == "repeat" and length else self.sent
         self.uses = (filled + 1) // 2
         self.copies, self.rest = divmod(2 * self.uses, self.sent) if fill == "repeat" and self.sent else (1, 0)
         #: amplitude of the repetition that the grant cuts short
         self.rest_amplitude = math.sqrt(self.rest / self.sent) if self.rest else 0.0
+        #: which symbol goes out when; None: in order
+        self.order = _order(self.uses) if interleave else None
 
     def radiated(self, values: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
         """Sum of squares of all that is sent, float64 [B], from that of one copy; a symbol has half that of its two reals."""
         rest = self.rest_amplitude**2 * _energy(values[:, : self.rest]) if self.rest else 0.0
         return self.copies * energy + rest
 
-    def send(self, values: torch.Tensor, air: base.Air, power: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Estimates and noise levels of the D reals, float32 [B, D]."""
+    def signal(self, values: torch.Tensor, power: float) -> base.Signal:
+        """The D reals as symbols x = (s1 + j s2) / a, repeated to fill what there is."""
         sent = values[:, : self.sent]
-        if not self.sent:
-            return values, torch.full_like(values, math.inf)
         stream = [sent] * self.copies
         if self.rest:
             stream.append(self.rest_amplitude * sent[:, : self.rest])
         reals = _joined(stream)
         if reals.shape[1] < 2 * self.uses:  # an odd last element has zero for company
             reals = torch.nn.functional.pad(reals, (0, 1))
+        if reals.stride(0) % 2:  # cut from a longer message of odd length
+            reals = reals.contiguous()
         pairs = torch.view_as_complex(reals.reshape(len(reals), self.uses, 2))
-        seen = air.transmit(pairs, power / A**2)  # the symbol is x = (s1 + j s2) / a; what comes back is a y / h
-        estimate = torch.view_as_real(seen.symbols).flatten(1)
-        noise_std = seen.noise_std / math.sqrt(2.0)  # a sigma / (sqrt(2) |h|) per real, the same for I and for Q
+        if self.order is not None:
+            pairs = pairs[:, self.order]
+        return base.Signal(pairs, power / A**2, mean=A**2)  # what comes back is a y / h
+
+    def receive(self, seen: Observation) -> tuple[torch.Tensor, torch.Tensor]:
+        """Estimates and noise levels of the D reals, float32 [B, D]."""
+        symbols, noise_std = seen.symbols, seen.noise_std
+        if self.order is not None:
+            back = self.order.argsort()
+            symbols, noise_std = symbols[:, back], noise_std if noise_std.shape[1] == 1 else noise_std[:, back]
+        estimate = torch.view_as_real(symbols).flatten(1)
+        # a sigma / (sqrt(2) |h|) per real, the same for I and for Q; nothing is known of what a blind receiver sees
+        noise_std = torch.full_like(noise_std, math.inf) if seen.blind else noise_std / math.sqrt(2.0)
         if noise_std.shape[1] == 1:
             noise_std = noise_std.expand(estimate.shape)
         else:
             noise_std = noise_std[:, :, None].expand(-1, -1, 2).reshape(estimate.shape)
-        if len(stream) > 1:
+        if self.copies + bool(self.rest) > 1:
             estimate, noise_std = self._combine(estimate, noise_std)
         return self._unpuncture(estimate[:, : self.sent], 0.0), self._unpuncture(noise_std[:, : self.sent], math.inf)
 
@@ -163,6 +208,12 @@ class _Plan:
         return sent if self.sent == self.length else torch.nn.functional.pad(sent, (0, self.length - self.sent), value=value)
 
 
+@functools.lru_cache(maxsize=8)
+def _order(count: int) -> torch.Tensor:
+    """A fixed permutation of ``count`` symbols, int64."""
+    return torch.from_numpy(generator("interleaving").permutation(count))
+
+
 def _joined(pieces: list[torch.Tensor]) -> torch.Tensor:
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
@@ -184,10 +235,10 @@ def _check_power(energy: torch.Tensor, count: int, feasible: torch.Tensor) -> No
 
 def _check_charged(budget: Budget, side_bits: int) -> None:
     """The message was made for a budget that is net of the header that it carries."""
-    net = 2 * (budget.channel_uses - header.uses(side_bits))
+    net = 2 * (budget.symbols - header.uses(side_bits))
     if budget.reals != net:
         raise LedgerError(
-            f"the message carries {side_bits} bits of side information, which leave {net} reals in {budget.channel_uses} channel "
+            f"the message carries {side_bits} bits of side information, which leave {net} reals in {budget.symbols} channel "
             f"uses, but was made for {budget.reals}; declare side_bits = {side_bits} on the transmitter so that they are charged"
         )
 
@@ -201,13 +252,13 @@ def _split(parts: dict[str, Reals], values: torch.Tensor, noise_std: torch.Tenso
     return received
 
 
-def _usage(message: Message, feasible: torch.Tensor, header_uses: int, payload: int, energy: torch.Tensor) -> Usage:
-    k = message.budget.channel_uses
-    spent = {"payload": payload, "header": header_uses, "unused": k - payload - header_uses}
+def _usage(frame: _AnalogFrame, free: tuple[str, ...]) -> Usage:
+    k, payload, feasible = frame.message.budget.symbols, frame.plan.uses, frame.feasible
+    spent = {"payload": payload, "header": frame.header_uses, "unused": k - payload - frame.header_uses}
     idle = {"payload": 0, "header": 0, "unused": k}
     return Usage(
         granted=torch.full_like(feasible, k, dtype=torch.int64),
         uses={purpose: torch.where(feasible, spent[purpose], idle[purpose]) for purpose in spent},
-        energy=torch.where(feasible, energy, 0.0),
-        free=(*message.free, base.PERFECT_CSI),
+        energy=torch.where(feasible, frame.energy, 0.0),
+        free=free,
     )

@@ -8,11 +8,12 @@ from fractions import Fraction
 
 import lazy_loader as lazy
 
+from channels.base import Observation
 from channels.fec import CRC_BITS as CRC_LENGTHS
 from channels.fec import TransportBlock, segment
 from channels.modulation import QAM
 from semcom.errors import LedgerError
-from semcom.link.base import Air
+from semcom.link.air import Signal
 from semcom.types import Bits, ReceivedBits
 
 torch = lazy.load("torch")
@@ -45,13 +46,19 @@ def _block(side_bits: int, device: str) -> TransportBlock:
     return TransportBlock(uses(side_bits) * BITS_PER_SYMBOL, CODE_RATE, BITS_PER_SYMBOL, device=device, crc=CRC)
 
 
-def send(side: Bits, air: Air, power: float, device: torch.device | str) -> ReceivedBits:
-    """The side information over the next `uses` of ``air``, and whether its CRC held."""
+def modulate(side: Bits, power: float, device: torch.device | str) -> Signal:
+    """The `uses` symbols of a header block that holds the side information."""
     width = side.bits.shape[1]
     if not bool((side.lengths == width).all()):
         raise LedgerError(f"side information has lengths {side.lengths.tolist()}; expected {width} bits an image, fixed for all")
-    block, modulation = _block(width, str(device)), QAM(BITS_PER_SYMBOL, device)
+    block = _block(width, str(device))
     payload = torch.nn.functional.pad(side.bits.to(device), (0, block.payload_bits - width))
-    seen = air.transmit(modulation.modulate(block.encode(payload)), power)
-    decoded, block_ok = block.decode(modulation.llrs(seen.symbols, seen.noise_std.square()))
+    return Signal(QAM(BITS_PER_SYMBOL, device).modulate(block.encode(payload)), power)
+
+
+def demodulate(side: Bits, seen: Observation, device: torch.device | str) -> ReceivedBits:
+    """The side information as it arrived, and whether its CRC held."""
+    width = side.bits.shape[1]
+    llrs = QAM(BITS_PER_SYMBOL, device).llrs(seen.symbols, seen.noise_std.square())
+    decoded, block_ok = _block(width, str(device)).decode(llrs)
     return ReceivedBits(decoded[:, :width], side.lengths.to(device), block_ok.all(dim=1))

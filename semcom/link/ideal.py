@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import lazy_loader as lazy
@@ -11,10 +13,12 @@ import numpy as np
 from pydantic import Field
 
 from channels import theory
+from channels.base import Observation
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError, ScenarioError
 from semcom.link import base
 from semcom.link.adaptation import Gains
+from semcom.rng import Streams, generator
 from semcom.types import Bits, Budget, Condition, Message, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
@@ -73,101 +77,120 @@ class IdealLink(base.Link):
     def __init__(self, description: Ideal, channel, device):
         super().__init__(channel, device)
         self.rule, self.outage, self.error = description.rule, description.outage, description.error
-        self._gains: dict[int, np.ndarray] = {}
+        self._gains: dict[int, Gains] = {}
 
-    def _gain(self, channel_uses: int) -> np.ndarray:
-        """|h|^2 over many transmissions, [R, k], or [R, 1] for one block, or [[1]] for AWGN."""
-        if channel_uses not in self._gains:
-            one_block = Gains(self.channel, 2).over(channel_uses).shape[1] == 1
-            count = REALISATIONS if one_block else min(REALISATIONS, max(20, MOST_GAINS // channel_uses))
-            self._gains = {channel_uses: Gains(self.channel, count).over(channel_uses)}
-        return self._gains[channel_uses]
+    def _snr(self, symbols: int, snr_db: float) -> np.ndarray:
+        """Signal to noise ratios over many transmissions, [R, symbols], or [R, 1] for one block, or [[1]] for AWGN."""
+        if symbols not in self._gains:
+            one_block = Gains(self.channel, 2).snr(symbols, snr_db).shape[1] == 1
+            count = REALISATIONS if one_block else min(REALISATIONS, max(20, MOST_GAINS // symbols))
+            self._gains = {symbols: Gains(self.channel, count)}
+        return self._gains[symbols].snr(symbols, snr_db)
 
-    def _is_ergodic(self, channel_uses: int) -> bool:
+    @property
+    def _is_ergodic(self) -> bool:
         """Whether h is independent per use, as the channel says; a frame then meets all of its distribution."""
         return getattr(self.channel, "fading", None) == "fast"
 
-    def _bits(self, channel_uses: int, snr: float) -> int:
+    def _bits(self, symbols: int, snr_db: float) -> int:
         """Bits that the code carries, side information included."""
-        gains = self._gain(channel_uses)
+        snr = self._snr(symbols, snr_db)
         if self.rule == "finite_blocklength":
-            if gains.shape[1] > 1:
+            if snr.shape[1] > 1:
                 raise ScenarioError(
                     "link 'ideal' with rule 'finite_blocklength' holds for awgn and for one fading block an image; this channel "
                     "varies within an image: take rule 'capacity', or a coherence of the whole image"
                 )
-            gain = float(np.quantile(gains[:, 0], self.outage, method="inverted_cdf"))
-            return math.floor(theory.normal_approximation(channel_uses, gain * snr, self.error))
-        per_image = np.log2(1.0 + gains * snr).mean(axis=1)
-        rate = per_image.mean() if self._is_ergodic(channel_uses) else np.quantile(per_image, self.outage, method="inverted_cdf")
-        return math.floor(channel_uses * float(rate) + ROUNDING_BITS)
+            worst = float(np.quantile(snr[:, 0], self.outage, method="inverted_cdf"))
+            return math.floor(theory.normal_approximation(symbols, worst, self.error))
+        per_image = np.log2(1.0 + snr).mean(axis=1)
+        rate = per_image.mean() if self._is_ergodic else np.quantile(per_image, self.outage, method="inverted_cdf")
+        return math.floor(symbols * float(rate) + ROUNDING_BITS)
 
-    def budget(self, channel_uses: int, condition: Condition, side_bits: int = 0) -> Budget:
-        if channel_uses < 1:
+    def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
+        if symbols < 1:
             raise Infeasible("no channel use is granted")
-        bits = self._bits(channel_uses, 10.0 ** (condition.snr_db / 10.0)) - side_bits
+        bits = self._bits(symbols, condition.snr_db) - side_bits
         if bits < 1:
             raise Infeasible(
-                f"{channel_uses} channel uses carry {bits + side_bits} bits at {condition.snr_db:g} dB, "
-                f"and side information takes {side_bits}"
+                f"{symbols} channel uses carry {bits + side_bits} bits at {condition.snr_db:g} dB, and side information takes {side_bits}"
             )
-        return Budget(channel_uses, bits=bits, snr_db=condition.snr_db)
+        return Budget(symbols, bits=bits, snr_db=condition.snr_db)
 
-    def success(self, condition: Condition, channel_uses: int) -> float:
+    def frame_success(self, condition: Condition, symbols: int) -> float:
         """The probability that a frame at the budget's rate arrives."""
-        snr = 10.0 ** (condition.snr_db / 10.0)
-        bits, gains = self._bits(channel_uses, snr), self._gain(channel_uses)
+        bits, snr = self._bits(symbols, condition.snr_db), self._snr(symbols, condition.snr_db)
         if self.rule == "finite_blocklength":
-            return float(np.mean(1.0 - _error_probability(bits, channel_uses, gains[:, 0] * snr)))
-        if self._is_ergodic(channel_uses):
+            return float(np.mean(1.0 - _error_probability(bits, symbols, snr[:, 0])))
+        if self._is_ergodic:
             return 1.0
-        return float(np.mean(channel_uses * np.log2(1.0 + gains * snr).mean(axis=1) + ROUNDING_BITS >= bits))
+        return float(np.mean(symbols * np.log2(1.0 + snr).mean(axis=1) + ROUNDING_BITS >= bits))
 
-    def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
+    def modulate(self, message: Message, conditions: Sequence[Condition], streams: Streams, power: float = 1.0) -> base.Frame:
         parts = base.parts_of(message, Bits, "ideal")
         feasible = message.feasible.to(self.device)
         if base.is_silent(message):
-            return base.silence(message, feasible, air)
-        k, side_bits = message.budget.channel_uses, 0 if message.side is None else message.side.bits.shape[1]
+            return base.silent(message, feasible, power, self.device)
         sent = sum(part.lengths for part in parts.values()).to(self.device)
         _check_fits(sent, message.budget, feasible)
-        needed = message.budget.bits + side_bits
+        book = torch.from_numpy(_codebook(message.budget.symbols)).to(self.device)
+        snr_db = tuple(10.0 * math.log10(power) + condition.snr_db for condition in conditions)
+        luck = base.uniform(streams, "finite blocklength", self.device) if self.rule == "finite_blocklength" else None
+        return _IdealFrame((base.Signal(book.expand(len(message), -1), power),), message, feasible, power, sent, snr_db, luck)
 
-        snr = power * air.snr
-        arrives = self._arrives(needed, k, air, snr) & feasible
-        side = message.side
+    def demodulate(self, frame: base.Frame, observations: Sequence[Observation]) -> Received:
+        if not isinstance(frame, _IdealFrame):
+            return base.silence(frame)
+        message, feasible, side = frame.message, frame.feasible, frame.message.side
+        side_bits = 0 if side is None else side.bits.shape[1]
+        arrives = self._arrives(message.budget.bits + side_bits, frame, observations[0]) & feasible
         return Received(
-            parts={name: _arrived(part, arrives) for name, part in parts.items()},
-            usage=self._usage(message, feasible, sent, side_bits, needed, power),
+            parts={name: _arrived(part, arrives) for name, part in message.parts.items()},
+            usage=self._usage(message, feasible, frame.sent, side_bits, message.budget.bits + side_bits, frame.power),
             image_size=message.image_size,
             side=None if side is None else _arrived(side, arrives),
             counts={"frame_failures": (feasible & ~arrives).to(torch.int64), "frames": feasible.to(torch.int64)},
         )
 
-    def _arrives(self, bits: int, k: int, air: base.Air, snr: torch.Tensor) -> torch.Tensor:
-        """bool [B]: whether the channel that each row met holds a code of ``bits`` in k uses."""
-        if self.rule == "capacity" and self._is_ergodic(k):
-            air.skip(k)
-            held = [bits <= self._bits(k, float(ratio)) for ratio in snr[:, 0]]  # at the SNR that it met
+    def _arrives(self, bits: int, frame: _IdealFrame, seen: Observation) -> torch.Tensor:
+        """bool [B]: whether the channel that each row met holds a code of ``bits`` in the frame's symbols."""
+        k = frame.message.budget.symbols
+        if self.rule == "capacity" and self._is_ergodic:
+            held = [bits <= self._bits(k, snr_db) for snr_db in frame.snr_db]  # at the SNR that it met
             return torch.tensor(held, device=self.device)
-        gains = air.gains(k).to(torch.float64)
+        snr = seen.snr()
         if self.rule == "capacity":
-            return k * torch.log2(1.0 + gains * snr).mean(dim=1) + ROUNDING_BITS >= bits
-        error = _error_probability(bits, k, (gains[:, 0] * snr[:, 0]).cpu().numpy())
-        return air.uniform("finite blocklength") >= torch.from_numpy(error).to(self.device)
+            return k * torch.log2(1.0 + snr).mean(dim=1) + ROUNDING_BITS >= bits
+        error = _error_probability(bits, k, snr[:, 0].cpu().numpy())
+        return frame.luck >= torch.from_numpy(error).to(self.device)
 
     def _usage(
         self, message: Message, feasible: torch.Tensor, sent: torch.Tensor, side_bits: int, needed: int, power: float
     ) -> Usage:
-        granted = torch.full_like(sent, message.budget.channel_uses)
+        granted = torch.full_like(sent, message.budget.symbols)
         weights = {"payload": sent, "header": torch.full_like(sent, side_bits), "padding": needed - side_bits - sent}
         uses = {name: torch.where(feasible, share, 0) for name, share in base.share_out(granted, weights).items()}
         uses["unused"] = torch.where(feasible, 0, granted)
         code = {"capacity": "a capacity-achieving code", "finite_blocklength": "a code as good as the normal approximation"}[
             self.rule
         ]
-        free = (*message.free, base.PERFECT_CSI, code, "the length of the message, and that it arrived without error")
+        free = (*message.free, *self.assumed, code, "the length of the message, and that it arrived without error")
         return Usage(granted, uses, torch.where(feasible, power * granted, 0.0).to(torch.float64), free)
+
+
+@dataclass(frozen=True)
+class _IdealFrame(base.Frame):
+    sent: torch.Tensor  # bits of each message, int64 [B]
+    snr_db: tuple[float, ...]  # average SNR that each row meets, its power counted
+    luck: torch.Tensor | None  # what decides whether a finite block arrives, uniform in [0, 1)
+
+
+@functools.lru_cache(maxsize=8)
+def _codebook(symbols: int) -> np.ndarray:
+    """Symbols complex64 [symbols] of a capacity-achieving codeword, Gaussian, of unit mean power."""
+    reals = generator("gaussian codebook").standard_normal(2 * symbols, dtype=np.float32)
+    book = reals.view(np.complex64)
+    return book / np.sqrt(np.mean(np.abs(book) ** 2))
 
 
 def _error_probability(bits: int, n: int, snr: np.ndarray) -> np.ndarray:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import lazy_loader as lazy
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from semcom import registry
+from channels.base import Observation
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError, ScenarioError
 from semcom.link import base
-from semcom.types import Bits, Budget, Condition, Message, Received, Usage
+from semcom.link.nested import NestedLink, add_up, sums
+from semcom.rng import Streams
+from semcom.types import Bits, Budget, Condition, Message, Received
 
 torch = lazy.load("torch")
 
@@ -24,24 +26,13 @@ torch = lazy.load("torch")
 DENOMINATOR = 10**6
 
 
-def _link(value: Any, info: ValidationInfo) -> Any:
-    """The description of a link from what a scenario file says: its kind, or a mapping with its kind."""
-    if isinstance(value, str):
-        value = {"kind": value}
-    if not isinstance(value, Mapping):
-        return value
-    if "kind" not in value:
-        raise ValueError(f"a link needs its kind; allowed: {', '.join(sorted(registry.kinds('link')))}")
-    allow_plugins = bool((info.context or {}).get("allow_plugins"))
-    try:
-        description = registry.find("link", str(value["kind"]), allow_plugins)
-    except ScenarioError as error:
-        raise ValueError(str(error)) from error
-    if description is Parts:
+def _simple(link: Component) -> Component:
+    """A link that a part may have: ValueError for one that needs the channel, or each transmission, for itself."""
+    if isinstance(link, Parts):
         raise ValueError("a part's link is 'parts' again; list all parts in one 'parts'")
-    # a plugin's kind is where it is found, its own name for itself stands in its class
-    fields = {key: item for key, item in value.items() if key != "kind"}
-    return description.model_validate(fields, context=info.context)
+    if why := getattr(link, "alone", None):
+        raise ValueError(f"a part's link is '{link.kind}' with {why}")
+    return link
 
 
 def _fraction(value: Any) -> Any:
@@ -62,7 +53,7 @@ class Share(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    link: Annotated[SerializeAsAny[Component], BeforeValidator(_link)] = Field(description="link of this part, by its kind")
+    link: Annotated[NestedLink, AfterValidator(_simple)] = Field(description="link of this part, by its kind")
     uses: Part = Field(description="share of the channel uses, 0 to 1, or a fraction such as 1/4")
     power: Part = Field(description="share of the energy, 0 to 1, or a fraction such as 1/4")
 
@@ -146,8 +137,8 @@ class PartsLink(base.Link):
         #: the part that carries side information
         self.carrier = (digital or list(self.shares))[0]
 
-    def _uses(self, name: str, channel_uses: int) -> int:
-        return math.floor(_exact(self.shares[name].uses) * channel_uses)
+    def _symbols(self, name: str, symbols: int) -> int:
+        return math.floor(_exact(self.shares[name].uses) * symbols)
 
     def _level(self, name: str) -> float:
         """Mean power of a part over its own uses."""
@@ -158,24 +149,24 @@ class PartsLink(base.Link):
         """The condition as the part meets it: its power level is part of its SNR."""
         return replace(condition, snr_db=condition.snr_db + 10.0 * math.log10(self._level(name)))
 
-    def budget(self, channel_uses: int, condition: Condition, side_bits: int = 0) -> Budget:
+    def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
         budgets = []
         for name, link in self.links.items():
             side = side_bits if name == self.carrier else 0
             try:
-                budgets.append((name, link.budget(self._uses(name, channel_uses), self._condition(name, condition), side)))
+                budgets.append((name, link.room(self._symbols(name, symbols), self._condition(name, condition), side)))
             except Infeasible as error:
                 raise Infeasible(f"part '{name}': {error}") from error
-        return Budget(channel_uses, snr_db=condition.snr_db, parts=tuple(budgets))
+        return Budget(symbols, snr_db=condition.snr_db, parts=tuple(budgets))
 
-    def success(self, condition: Condition, channel_uses: int) -> float | None:
+    def frame_success(self, condition: Condition, symbols: int) -> float | None:
         """The product over the parts, as if they failed independently; None where a part is not all or nothing."""
         each = [
-            link.success(self._condition(name, condition), self._uses(name, channel_uses)) for name, link in self.links.items()
+            link.frame_success(self._condition(name, condition), self._symbols(name, symbols)) for name, link in self.links.items()
         ]
         return None if None in each else math.prod(each)
 
-    def over(self, message: Message, conditions: Sequence[Condition], air: base.Air, power: float = 1.0) -> Received:
+    def modulate(self, message: Message, conditions: Sequence[Condition], streams: Streams, power: float = 1.0) -> _PartsFrame:
         base.known_names(message.parts, list(self.links), "part of the message")
         if missing := [name for name in self.links if name not in message.parts]:
             raise ScenarioError(
@@ -183,41 +174,40 @@ class PartsLink(base.Link):
             )
         if not message.budget.parts:
             raise LedgerError("the message was made for a budget without parts; ask this link for its budget")
-        start, received = air.left, {}
+        frames = {
+            name: link.modulate(self._one(message, name), conditions, streams, power * self._level(name))
+            for name, link in self.links.items()
+        }
+        signals = [signal for frame in frames.values() for signal in frame.signals]
+        if unused := message.budget.symbols - sum(signal.symbols.shape[1] for signal in signals):
+            signals.append(base.Signal.silence(len(message), unused, self.device))
+        return _PartsFrame(tuple(signals), message, message.feasible.to(self.device), power, frames, unused)
+
+    def demodulate(self, frame: _PartsFrame, observations: Sequence[Observation]) -> Received:
+        message, received, start = frame.message, {}, 0
         for name, link in self.links.items():
-            received[name] = link.over(self._one(message, name), conditions, air, power * self._level(name))
-        unused = message.budget.channel_uses - (start - air.left)
-        air.skip(unused)
+            one = frame.frames[name]
+            received[name] = link.demodulate(one, observations[start : start + len(one.signals)])
+            start += len(one.signals)
         return Received(
             parts={name: part for one in received.values() for name, part in one.parts.items()},
-            usage=_add_up([one.usage for one in received.values()], message, unused),
+            usage=add_up([one.usage for one in received.values()], message.budget.symbols, frame.unused),
             image_size=message.image_size,
             side=received[self.carrier].side,
-            counts=_sums([one.counts for one in received.values()]),
+            counts=sums([one.counts for one in received.values()]),
         )
 
     def _one(self, message: Message, name: str) -> Message:
         side: Bits | None = message.side if name == self.carrier else None
         budget = message.budget.part(name)
-        given, granted = budget.channel_uses, self._uses(name, message.budget.channel_uses)
+        given, granted = budget.symbols, self._symbols(name, message.budget.symbols)
         if given != granted:
-            raise LedgerError(
-                f"part '{name}' was made for {given} channel uses; its share of {message.budget.channel_uses} is {granted}"
-            )
+            raise LedgerError(f"part '{name}' was made for {given} channel uses; its share of {message.budget.symbols} is {granted}")
         return replace(message, parts={name: message.parts[name]}, budget=budget, side=side)
 
 
-def _sums(mappings: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Purposes and counts of all parts added by name, in the order in which they first appear."""
-    total: dict[str, torch.Tensor] = {}
-    for mapping in mappings:
-        for name, values in mapping.items():
-            total[name] = total[name] + values if name in total else values
-    return total
+@dataclass(frozen=True)
+class _PartsFrame(base.Frame):
+    frames: Mapping[str, base.Frame]  # each part's own, in the order of sending
+    unused: int
 
-
-def _add_up(usages: Sequence[Usage], message: Message, unused: int) -> Usage:
-    granted = torch.full_like(usages[0].granted, message.budget.channel_uses)
-    uses = _sums([*(usage.uses for usage in usages), {"unused": torch.full_like(granted, unused)}])
-    free = tuple(dict.fromkeys(item for usage in usages for item in usage.free))
-    return Usage(granted, uses, sum(usage.energy for usage in usages), free)

@@ -1,5 +1,6 @@
 """Scenario files: read strictly, checked entirely, resolved point by point."""
 
+from semcom.scenario.drawing import draw_channel, shares
 from semcom.scenario.json_schema import json_schema
 from semcom.scenario.load import from_mapping, load
 from semcom.scenario.pages import Page, Parameter, catalogue, describe
@@ -15,7 +16,9 @@ __all__ = [
     "SystemSpec",
     "catalogue",
     "describe",
+    "draw_channel",
     "from_mapping",
     "json_schema",
     "load",
+    "shares",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from semcom.errors import allowed
 from semcom.scenario.axes import MOST_POINTS, Grid, repeated
 from semcom.scenario.components import find, unfold
-from semcom.scenario.paths import split
+from semcom.scenario.paths import below, split
 from semcom.scenario.scenario import decibels, ratio, text_of
 from semcom.scenario.sentences import given
 from semcom.scenario.systems import ROLES
@@ -39,29 +39,52 @@ class AxisReader:
         return {axis: read[axis] for axis in sorted(read, key=lambda axis: axis == "snr_db")}
 
     def _is_axis(self, axis: str) -> bool:
-        places = list(self._places())
-        for keys, role in places:
-            path = dotted(keys)
-            if axis == path or (role is None and axis.startswith(f"{path}.")):
-                return axis == path or self._no_axis(axis, ())
-            if axis.startswith(f"{path}."):
-                fields = self._fields(keys, role)
-                inner = axis[len(path) + 1 :]
-                if fields is None or inner == "kind" or any(inner == name or inner.startswith(f"{name}.") for name in fields):
-                    return True
-                return self._no_axis(axis, [f"{path}.{name}" for name in sorted(fields)])
+        keys = split(self.data, axis)
+        for place, role in self._places():
+            if keys[: len(place)] != place:
+                continue
+            if len(keys) == len(place):
+                return True
+            inner = ".".join(map(str, keys[len(place) :]))
+            if role is None:
+                return self._no_axis(axis, ())
+            if self._is_list(place) and (isinstance(keys[len(place)], str) or not self._is_stage(keys)):
+                return self._no_axis(axis, [dotted(stage) for stage, _ in self._stages()])
+            fields = self._fields(place, role)
+            if fields is None or inner == "kind" or any(inner == name or inner.startswith(f"{name}.") for name in fields):
+                return True
+            return self._no_axis(axis, [f"{self._written_as(place)}.{name}" for name in sorted(fields)])
         return self._no_axis(axis, ())
+
+    def _is_list(self, keys: Keys) -> bool:
+        return keys == ("channel",) and isinstance(self.data.get("channel"), list)
+
+    def _is_stage(self, keys: Keys) -> bool:
+        return any(keys[: len(stage)] == stage for stage, _ in self._stages())
+
+    def _stages(self) -> Iterator[tuple[Keys, str]]:
+        """The stages of a channel that is listed."""
+        listed = self.data.get("channel")
+        yield from ((("channel", place), "channel") for place in range(len(listed) if isinstance(listed, list) else 0))
+
+    def _written_as(self, keys: Keys) -> str:
+        """How an axis names a place: a stage by its kind where it alone has it."""
+        if len(keys) != 2 or not isinstance(keys[1], int):
+            return dotted(keys)
+        stage = unfold(self.data["channel"][keys[1]])
+        name = f"channel.{stage.get('kind')}" if isinstance(stage, Mapping) else ""
+        return name if name and split(self.data, name) == keys else f"channel.{keys[1]}"
 
     def _no_axis(self, axis: str, fields: Sequence[str]) -> bool:
         """Says that there is no such axis. The nearest is looked for everywhere; shown is what is allowed where it went wrong."""
-        everything = [dotted(keys) for keys, _ in self._places()]
+        everything = [self._written_as(keys) for keys, _ in self._places()]
         everything += [
-            f"{dotted(keys)}.{name}" for keys, role in self._places() if role for name in self._fields(keys, role) or ()
+            f"{self._written_as(keys)}.{name}" for keys, role in self._places() if role for name in self._fields(keys, role) or ()
         ]
         ends = [path for path in everything if path.endswith(f".{axis}")]
         hint = allowed(axis, everything).partition("; did you mean ")[2]
         near = f"; did you mean '{ends[0]}'?" if ends else f"; did you mean {hint}" if hint else ""
-        shown = ", ".join(fields or [dotted(keys) for keys, _ in self._places()])
+        shown = ", ".join(fields or [self._written_as(keys) for keys, _ in self._places()])
         self.problems.append(
             Problem(
                 ("sweep", axis), f"there is no '{axis}' to sweep; allowed: {shown}{'' if fields else ' and their fields'}{near}"
@@ -71,29 +94,38 @@ class AxisReader:
 
     def _places(self) -> Iterator[tuple[Keys, str | None]]:
         """What can be swept: places, and the role of the component that stands there."""
-        yield from ((("snr_db",), None), (("bandwidth_ratio",), None), (("source",), "source"), (("channel",), "channel"))
+        yield from ((("snr_db",), None), (("bandwidth_ratio",), None), (("source",), "source"))
+        yield from self._stages()
+        yield ("channel",), "channel"
         yield from ((("systems", name, role), role) for name in self.data["systems"] for role in ROLES)
 
     def _fields(self, keys: Keys, role: str) -> set[str] | None:
         """Fields of all kinds that may stand at a place; None where a kind is wrong, which is said elsewhere."""
-        value = self.data
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
+        value = self._at(keys)
         candidates = [unfold(value)] if value is not None else []
-        sweep = self.written
-        candidates += [unfold(item) for item in _listed(sweep.get(dotted(keys)))]
-        candidates += [{"kind": item} for item in _listed(sweep.get(f"{dotted(keys)}.kind"))]
+        for axis, items in self.written.items():
+            place = split(self.data, axis) if isinstance(axis, str) else ()
+            if place == keys:
+                candidates += [unfold(item) for item in _listed(items)]
+            elif place == (*keys, "kind"):
+                candidates += [{"kind": item} for item in _listed(items)]
+        candidates = [stage for one in candidates for stage in (one if isinstance(one, list) and role == "channel" else [one])]
         classes = [find(role, candidate, keys, self.allow_plugins) for candidate in candidates]
         if not classes or any(isinstance(found, Problem) for found in classes):
             return None
         return {name for found in classes for name in found.model_fields}
 
-    def _is_given(self, axis: str) -> bool:
+    def _at(self, keys: Keys) -> Any:
         value: Any = self.data
-        for key in split(self.data, axis):
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is None:
-            return False
+        for key in keys:
+            value = below(value, key)
+        return value
+
+    def _is_given(self, axis: str) -> bool:
+        keys = split(self.data, axis)
+        value = self._at(keys)
+        if value is None or (self._is_stage(keys) and len(keys) == 2 and _is_bare(value)):
+            return False  # a stage in a list that is nothing but its kind keeps the place of those that are swept
         tuned = value == "auto" or (isinstance(value, Mapping) and "best_of" in value)
         what = "is tuned there and cannot be swept as well" if tuned else f"is given there ({given(value)}) and swept here"
         self.problems.append(Problem(("sweep", axis), f"'{axis}' {what}; keep one of the two"))
@@ -129,6 +161,10 @@ class AxisReader:
         if value is None:
             self.problems.append(Problem(at, "nothing was given; expected a value"))
         return unfold(value) if component else value
+
+
+def _is_bare(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, Mapping) and list(value) == ["kind"])
 
 
 def _listed(written: Any) -> list[Any]:

@@ -22,16 +22,31 @@ _OUTSIDE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
 
 
 def unfold(value: Any) -> Any:
-    """``rayleigh`` is short for ``{kind: rayleigh}``; the kind comes first."""
+    """``rayleigh`` is short for ``{kind: rayleigh}``; the kind comes first. A list is of stages, each unfolded."""
     if isinstance(value, str):
         return {"kind": value}
+    if isinstance(value, list):
+        return [unfold(item) for item in value]
     if isinstance(value, Mapping) and "kind" in value:
         return {"kind": value["kind"], **value}
     return value
 
 
 def parse(role: str, value: Any, at: Keys, allow_plugins: bool = False) -> BaseModel | list[Problem]:
-    """The description that ``value`` (unfolded) stands for, or what is wrong with it."""
+    """The description that ``value`` (unfolded) stands for, or what is wrong with it. A channel may be a list of stages."""
+    if role != "channel":
+        return _one(role, value, at, allow_plugins)
+    listed = isinstance(value, list) and bool(value)
+    found = [_one(role, stage, (*at, place), allow_plugins) for place, stage in enumerate(value)] if listed else [_one(role, value, at, allow_plugins)]
+    if wrong := [problem for result in found if isinstance(result, list) for problem in result]:
+        return wrong
+    if (reason := registry.stages_fault(found)) is not None:
+        place, sentence = reason
+        return [Problem((*at, place) if listed else at, sentence)]
+    return registry.channel_of(found)
+
+
+def _one(role: str, value: Any, at: Keys, allow_plugins: bool) -> BaseModel | list[Problem]:
     found = find(role, value, at, allow_plugins)
     if isinstance(found, Problem):
         return [found]
@@ -57,7 +72,8 @@ def find(role: str, value: Any, at: Keys, allow_plugins: bool) -> type[BaseModel
     """The description class that an unfolded ``value`` names."""
     names = registry.kinds(role)
     if not isinstance(value, Mapping):
-        return Problem(at, f"{given(value)} was given; expected a name or a mapping with a 'kind'; {allowed(value, names)}")
+        stages = ", or a list of stages" if role == "channel" and not isinstance(at[-1], int) else ""
+        return Problem(at, f"{given(value)} was given; expected a name or a mapping with a 'kind'{stages}; {allowed(value, names)}")
     if "kind" not in value:
         return Problem(at, f"'kind' is missing{_meant('kind', value)}; {allowed('', names)}")
     kind = value["kind"]

@@ -28,8 +28,9 @@ def json_schema() -> dict[str, Any]:
     top = schema["properties"]
     top["bandwidth_ratio"] |= _RATIO
     top["snr_db"] |= {"type": "number"}
-    for role in ("source", "channel"):
-        top[role] |= {"$ref": f"#/$defs/{role}"}
+    top["source"] |= {"$ref": "#/$defs/source"}
+    stages = {"type": "array", "items": {"$ref": "#/$defs/channel"}, "minItems": 1, "description": "stages, in the order of a signal"}
+    top["channel"] |= {"anyOf": [{"$ref": "#/$defs/channel"}, stages]}
     top["metrics"] |= {"items": {"$ref": "#/$defs/metric"}, "minItems": 1}
     top["systems"] |= {"minProperties": 1}
     values = top["sweep"].pop("additionalProperties")

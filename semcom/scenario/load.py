@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from semcom import registry
+from semcom import registry, units
 from semcom.errors import ScenarioError, allowed
 from semcom.scenario import overrides as beside
 from semcom.scenario.axis_reader import AxisReader
@@ -96,10 +96,12 @@ class _Checker:
         if self.problems:
             return None
         plain = self._canonical(file, file.name or name)
-        return Scenario(
+        scenario = Scenario(
             plain["name"], file.seed, file.repeats, tuple(metrics), self.axes, figures, file.execution, plain,
             self.allow_plugins, self.document,
         )  # fmt: skip
+        self._layouts(scenario)
+        return None if self.problems else scenario
 
     def _shape(self, raw: Mapping[str, Any]) -> ScenarioFile:
         """The file's sections; those that are wrong are left out, so that the others can be checked as well."""
@@ -191,6 +193,23 @@ class _Checker:
 
     def _written(self, axis: str) -> Any:
         return (self.document.data.get("sweep") or {}).get(axis)
+
+    def _layouts(self, scenario: Scenario) -> None:
+        """Whether the channel uses of every point hold symbols and the pilots that go with them."""
+        seen: set[tuple[Any, ...]] = set()
+        for point in scenario.points() if len(scenario) <= MOST_CHECKED else ():
+            layout, size = getattr(point.channel, "layout", None), getattr(point.source, "size", None)
+            if layout is None or size is None:
+                continue
+            uses = units.channel_uses(point.bandwidth_ratio, *size)
+            if (id(point.channel), uses) in seen:
+                continue
+            seen.add((id(point.channel), uses))
+            try:
+                layout(uses)
+            except ValueError as error:
+                own = {axis: value for axis, value in point.values.items() if axis != "snr_db"}
+                self.problems.append(Problem(("channel",), f"{error}{_at(own) if own else ''}"))
 
     def _labels(self, systems: Mapping[str, Mapping[str, Any]]) -> None:
         """Figures and tables tell systems apart by their labels."""
@@ -290,6 +309,8 @@ def _entry(entry: BaseModel) -> dict[str, Any]:
 
 def _short(value: Any) -> Any:
     """A component that is nothing but its kind is written as its name."""
+    if isinstance(value, list) and any(isinstance(item, Mapping) and "kind" in item for item in value):
+        return [_short(item) for item in value]
     return value["kind"] if isinstance(value, Mapping) and list(value) == ["kind"] else value
 
 

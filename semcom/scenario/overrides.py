@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semcom.errors import ScenarioError
-from semcom.scenario.paths import assign, order, split
+from semcom.scenario.paths import assign, below, order, split
 from semcom.scenario.yaml_file import Document, Keys, Problem, read_text
 
 
@@ -31,8 +31,9 @@ def apply(document: Document, overrides: Sequence[str]) -> Document:
         axis = keys[1] if keys[0] == "sweep" and len(keys) > 1 else path
         if keys[0] == "sweep" and value is not None and axis not in set_here:
             changed = without(changed, split(changed, axis))
-        elif keys[0] != "sweep" and f"sweep.{path}" not in set_here:
-            changed = without(changed, ("sweep", path))
+        elif keys[0] != "sweep":
+            for other in _axes_at(changed, keys):
+                changed = changed if f"sweep.{other}" in set_here else without(changed, ("sweep", other))
         data = changed
     document = Document(document.name, data, document.lines, places)
     if wrong:
@@ -40,17 +41,27 @@ def apply(document: Document, overrides: Sequence[str]) -> Document:
     return document
 
 
+def _axes_at(data: Mapping[str, Any], keys: Keys) -> list[str]:
+    """The axes of the sweep that write where ``keys`` lead, however they name it."""
+    sweep = data.get("sweep")
+    return [axis for axis in sweep if isinstance(axis, str) and split(data, axis) == keys] if isinstance(sweep, Mapping) else []
+
+
 def without(data: Mapping[str, Any], keys: Keys) -> dict[str, Any]:
-    """``data`` without what stands at ``keys``, if anything does."""
+    """``data`` without what stands at ``keys``, if anything does; of a stage in a list its kind remains."""
     head, *rest = keys
-    if head not in data:
-        return dict(data)
+    inner = below(data, head)
+    if inner is None and not (isinstance(data, Mapping) and head in data):
+        return data if isinstance(data, list) else dict(data)
+    if isinstance(data, list):
+        kept = {"kind": inner["kind"]} if isinstance(inner, Mapping) and "kind" in inner else inner
+        changed = kept if not rest or not isinstance(inner, (Mapping, list)) else without(inner, tuple(rest))
+        return [changed if place == head else item for place, item in enumerate(data)]
     if not rest:
         return {key: item for key, item in data.items() if key != head}
-    below = data[head]
-    if rest == ["kind"] and isinstance(below, str):  # a name is short for a mapping that holds nothing but it
+    if rest == ["kind"] and isinstance(inner, str):  # a name is short for a mapping that holds nothing but it
         return {key: item for key, item in data.items() if key != head}
-    return {**data, head: without(below, tuple(rest))} if isinstance(below, Mapping) else dict(data)
+    return {**data, head: without(inner, tuple(rest))} if isinstance(inner, (Mapping, list)) else dict(data)
 
 
 def _parse(text: str) -> tuple[str, Any, str]:

@@ -172,6 +172,8 @@ def text_of(value: Any) -> Any:
     if isinstance(value, Mapping) and "kind" in value:
         fields = ", ".join(f"{key}={text_of(item)}" for key, item in value.items() if key != "kind")
         return f"{value['kind']}({fields})" if fields else value["kind"]
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "kind" in item for item in value):
+        return " + ".join(text_of(item) for item in value)  # the stages of a channel
     if isinstance(value, (Mapping, list)):
         return given(value)
     return value

@@ -15,9 +15,8 @@ from semcom.errors import Infeasible
 from semcom.protocols import ImageRef
 from semcom.rng import Streams
 from semcom.sweep.measure import Measure, shown
-from semcom.sweep.plan import CHUNK
 from semcom.sweep.workshop import Workshop
-from semcom.system import System
+from semcom.system import System, by_budget
 from semcom.types import GREY, Bits, Budget, Condition, ImageBatch, Message, Reals, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
@@ -26,6 +25,8 @@ torch = lazy.load("torch")
 VERSION = 2
 #: transmissions a tuning image where the outcome has to be simulated, because the link predicts none
 SIMULATED_REPEATS = 8
+#: transmissions and pictures that are computed together; memory depends on it
+TOGETHER = 64
 #: a success probability this much higher is no reason to carry fewer bits
 NEGLIGIBLE = 1e-6
 
@@ -105,25 +106,34 @@ class Tuner:
         return self._delivered[key]
 
     def _simulated(self, system: System, images: ImageBatch, budget: Budget, point) -> dict[str, float]:
-        """Mean metrics over repeated transmissions; settings that make the same message are simulated once."""
-        message = system.transmit.encode(images, budget, Streams.of(images.ids, self.seed))
-        key = (id(system.link), id(system.receive), point.snr_db, images.ids, _content(message))
+        """Mean metrics over repeated transmissions; settings that make the same messages are simulated once."""
+        rows = [row for row in range(len(images)) for _ in range(SIMULATED_REPEATS)]
+        repeats = tuple(range(SIMULATED_REPEATS)) * len(images)
+        streams = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats)
+        conditions = [Condition(point.snr_db)] * len(rows)
+        messages = [
+            (list(numbers), system.transmit.encode(images, granted, Streams.of(images.ids, self.seed)))
+            for granted, numbers in by_budget(system.budgets(budget.channel_uses, conditions, streams)).items()
+            if not isinstance(granted, Infeasible)
+        ]
+        content = tuple((tuple(numbers), _content(message)) for numbers, message in messages)
+        key = (id(system.link), id(system.receive), point.snr_db, images.ids, content)
         if key not in self._sent:
-            total = dict.fromkeys(self.measure.columns, 0.0)
-            for start in range(0, len(images), CHUNK):
-                chunk = range(start, min(start + CHUNK, len(images)))
-                rows = [row for row in chunk for _ in range(SIMULATED_REPEATS)]
-                some = message.select(rows)
-                streams = Streams(self.seed, tuple(images.ids[row] for row in rows), tuple(range(SIMULATED_REPEATS)) * len(chunk))
-                result = system.deliver(some, [Condition(point.snr_db)] * len(rows), streams)
-                mean = self._mean(images.select(rows), shown(result.pixels, some.feasible & result.ok.cpu(), GREY))
-                for column in total:
-                    total[column] += mean[column] * len(chunk) / len(images)
-            self._sent[key] = total
+            pictures = torch.full((len(rows), *images.pixels.shape[1:]), GREY)
+            for numbers, message in messages:
+                for start in range(0, len(numbers), TOGETHER):
+                    some = numbers[start : start + TOGETHER]
+                    sent = message.select([rows[n] for n in some])
+                    result = system.deliver(sent, [conditions[n] for n in some], streams.select(some))
+                    pictures[some] = shown(result.pixels, sent.feasible & result.ok.cpu(), GREY).cpu()
+            self._sent[key] = self._mean(images.select(rows), pictures)
         return self._sent[key]
 
     def _mean(self, images: ImageBatch, pictures: torch.Tensor) -> dict[str, float]:
-        values = self.measure([f"tuning/{image}" for image in images.ids], images.pixels, pictures)
+        values = []
+        for start in range(0, len(images), TOGETHER):
+            some = slice(start, start + TOGETHER)
+            values += self.measure([f"tuning/{image}" for image in images.ids[some]], images.pixels[some], pictures[some])
         return {column: sum(value[column] for value in values) / len(values) for column in self.measure.columns}
 
 

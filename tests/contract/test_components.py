@@ -7,8 +7,11 @@ import re
 import pytest
 import yaml
 
+from pydantic import BaseModel
+
 from semcom import registry
 from semcom.scenario import describe
+from semcom.scenario.components import parse, unfold
 from semcom.scenario.identity import canonical
 
 COMPONENTS = [(role, kind) for role in registry.TABLE for kind in registry.TABLE[role]]
@@ -28,7 +31,9 @@ def snippet(role, kind):
 def example(role, kind):
     """The description that a component's own snippet describes."""
     fields = snippet(role, kind)[role]
-    fields = {"kind": fields} if isinstance(fields, str) else fields
+    stages = fields if isinstance(fields, list) else [fields]  # a channel's stages may be listed
+    unfolded = [{"kind": stage} if isinstance(stage, str) else stage for stage in stages]
+    fields = next(stage for stage in unfolded if stage["kind"] == kind)
     return registry.find(role, kind).model_validate_json(json.dumps(fields))
 
 
@@ -53,6 +58,12 @@ def test_its_yaml_snippet_loads(component):
     role, kind, description = component
     assert list(snippet(role, kind)) == [role]
     assert isinstance(example(role, kind), description)
+
+
+def test_its_yaml_snippet_is_a_channel(component):
+    role, kind, _ = component
+    if role == "channel":
+        assert isinstance(parse(role, unfold(snippet(role, kind)[role]), (role,)), BaseModel)
 
 
 def test_round_trip_through_json_and_pickle(component):

@@ -34,8 +34,8 @@ def test_draws_do_not_depend_on_the_system_or_the_rows():
     assert torch.equal(draws.noise(streams.select([2, 1]), 30), noise[[2, 1]])
     conditions = [Condition(0.0)] * 3
     x = torch.ones(3, 30, dtype=torch.complex64)
-    one = base.Air(channel, conditions, streams, 30, "cpu").transmit(x)
-    other = base.Air(channel, conditions, streams.for_system("another"), 30, "cpu").transmit(x)
+    (one,) = base.Air(channel, conditions, streams, 30, "cpu").carry([base.Signal(x)])
+    (other,) = base.Air(channel, conditions, streams.for_system("another"), 30, "cpu").carry([base.Signal(x)])
     assert torch.equal(one.symbols, other.symbols)
     assert not torch.equal(one.symbols[0], one.symbols[2])  # another repeat
 
@@ -54,16 +54,23 @@ def test_the_bank_is_bounded():
 
 
 def test_uses_are_taken_in_order_and_never_twice():
-    air = base.Air(AWGN().build("cpu"), [Condition(0.0)], Streams.of("a"), 10, "cpu")
-    whole = base.Air(AWGN().build("cpu"), [Condition(0.0)], Streams.of("a"), 10, "cpu").transmit(
-        torch.ones(1, 10, dtype=torch.complex64)
-    )
-    first = air.transmit(torch.ones(1, 4, dtype=torch.complex64)).symbols
-    air.skip(2)
-    second = air.transmit(torch.ones(1, 4, dtype=torch.complex64)).symbols
-    assert torch.equal(first, whole.symbols[:, :4]) and torch.equal(second, whole.symbols[:, 6:])
-    with pytest.raises(ValueError, match="left of 10"):
-        air.skip(1)
+    def ones(count):
+        return base.Signal(torch.ones(1, count, dtype=torch.complex64))
+
+    def air():
+        return base.Air(AWGN().build("cpu"), [Condition(0.0)], Streams.of("a"), 10, "cpu")
+
+    (whole,) = air().carry([ones(10)])
+    parted = air()
+    (first,) = parted.carry([ones(4)], uses=4)
+    parted.skip(1)
+    silent, second = parted.carry([base.Signal.silence(1, 1), ones(4)])
+    assert torch.equal(first.symbols, whole.symbols[:, :4]) and torch.equal(second.symbols, whole.symbols[:, 6:])
+    assert torch.isinf(silent.noise_std).all() and not silent.symbols.any()
+    with pytest.raises(ValueError, match="0 left of 10"):
+        parted.skip(1)
+    with pytest.raises(ValueError, match="9 symbols; its channel uses carry 10"):
+        air().carry([ones(9)])
 
 
 def test_shares_of_uses_are_whole_and_sum_exactly():

@@ -1,0 +1,106 @@
+"""Traced impulse responses: their file, and the process that makes one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+#: What a process that was aborted by Dr.Jit should be told.
+_LLVM = "Dr.Jit needs an LLVM that suits it (19 does, 14 to 16 abort the process): set DRJIT_LIBLLVM_PATH to its libLLVM.so"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is traced: scene, the two positions in metres, the carrier, and how many interactions a path may have."""
+
+    scene: str
+    transmitter: tuple[float, float, float]
+    receiver: tuple[float, float, float]
+    carrier_ghz: float
+    max_depth: int
+
+    @staticmethod
+    def from_json(fields: dict) -> Request:
+        positions = {name: tuple(float(x) for x in fields[name]) for name in ("transmitter", "receiver")}
+        return Request(fields["scene"], **positions, carrier_ghz=float(fields["carrier_ghz"]), max_depth=int(fields["max_depth"]))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class ImpulseResponse:
+    """Paths of one link: ``gains`` complex [P], of total power 1; ``delays`` [P] s, the first 0; ``angles`` [4, P] radian:
+    azimuth of departure and arrival, zenith of departure and arrival."""
+
+    gains: np.ndarray
+    delays: np.ndarray
+    angles: np.ndarray
+    request: Request | None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises: ValueError where the file is not one of ours."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                gains, delays, angles = file["gains"], file["delays"], file["angles"]
+                asked = str(file["request"])
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"'{path}' is no file of impulse responses (npz with gains, delays, angles, request): {error}"
+            ) from error
+        if gains.ndim != 1 or delays.shape != gains.shape or angles.shape != (4, len(gains)) or not np.abs(gains).any():
+            raise ValueError(
+                f"'{path}' holds gains {gains.shape}, delays {delays.shape}, angles {angles.shape}; expected [P], [P], [4, P] "
+                f"and a gain that is not 0"
+            )
+        gains = gains / np.sqrt(np.sum(np.abs(gains) ** 2))
+        return cls(gains.astype(complex), delays - delays.min(), angles, Request.from_json(json.loads(asked)) if asked else None)
+
+
+def write(path: Path, request: Request | None, gains: np.ndarray, delays: np.ndarray, angles: np.ndarray) -> None:
+    """Write an impulse response to ``path``, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part.npz")
+    np.savez(part, gains=gains, delays=delays, angles=angles, request="" if request is None else request.to_json())
+    part.replace(path)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def tracer_is_installed() -> bool:
+    """Whether Sionna RT is there; found without importing it."""
+    sionna = importlib.util.find_spec("sionna")
+    places = sionna.submodule_search_locations if sionna else None
+    return any((Path(place) / "rt").is_dir() for place in places or ())
+
+
+#: The command that traces; it is given the request as JSON and the file to write.
+TRACER = (sys.executable, "-m", "channels.trace_paths")
+
+
+def trace(request: Request, path: Path, command: tuple[str, ...] = TRACER) -> None:
+    """Run the tracer in a process of its own. Raises: ValueError with what went wrong, in one sentence."""
+    done = subprocess.run([*command, request.to_json(), str(path)], capture_output=True, text=True)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise ValueError(f"the process of Sionna RT that traces scene '{request.scene}' was ended by {name}: {_LLVM}")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        hint = f"; {_LLVM}" if "llvm" in done.stderr.lower() else ""
+        raise ValueError(f"Sionna RT could not trace scene '{request.scene}': {last}{hint}")
+    if not path.is_file():
+        raise ValueError(f"the process that traces scene '{request.scene}' ended well and wrote no '{path}'")
