@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: what bit errors are counted in; read from the unit of a system's first metric
 COUNTS = ("raw_bit_errors", "raw_bits", "bit_errors", "bits", "block_errors", "blocks", "frame_failures", "frames", "lost", "sent")
 
+#: what else a transmission reports, and how a point says it: retransmissions spend channel uses, amplifiers meet peaks
+REPORTED = {"channel_uses_spent": ("mean", "max"), "papr_db": ("mean",)}
+
 
 def rows_of(layout: Layout) -> pd.DataFrame:
     """Every planned row that is stored: system, role, axes, metric (what a tuned system was tuned for), then the batch's columns."""
@@ -52,7 +55,9 @@ def collect(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     points = []
     for place, metric in enumerate(plan["metrics"]):
         counts = COUNTS if place == 0 else ()
-        points.append(summarise(_tuned_for(rows, metric, axes, counts), {metric: plan["quantities"][metric]["better"]}, axes))
+        mine = _tuned_for(rows, metric, axes, (*counts, *REPORTED))
+        point = summarise(mine.drop(columns=[*REPORTED], errors="ignore"), {metric: plan["quantities"][metric]["better"]}, axes)
+        points.append(_with_reports(point, mine, ["system", *axes]))
     table = pd.concat(points, ignore_index=True).merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left")
     table["note"] = [_joined(note, plan) for note in table["note"]]
     return _in_order(table, plan)
@@ -89,6 +94,12 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
         table["note"] = [_joined(note, plan) for note in table["note"]]
         table = _in_order(table, plan)
     return table
+
+
+def _with_reports(point: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The points with NAME_mean and NAME_max of what their transmissions report, where any does."""
+    wanted = {f"{name}_{how}": (name, how) for name, ways in REPORTED.items() if name in rows and rows[name].notna().any() for how in ways}
+    return point.merge(rows.groupby(keys, dropna=False).agg(**wanted).reset_index(), on=keys, how="left") if wanted else point
 
 
 def _in_order(table: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:

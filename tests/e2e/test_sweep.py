@@ -201,3 +201,22 @@ def test_a_sweep_touches_no_global_generator(scenario, tmp_path):
     finish(scenario(), tmp_path / "out")
     assert random.getstate() == states[0] and np.random.get_state()[1].tolist() == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_points_say_what_was_spent_and_how_high_the_peaks_were(scenario, tmp_path):
+    """Mean and maximum k of a retransmitting link, and the amplifier's peaks, beside the metrics of a point."""
+    link = {"kind": "packet", "link": {"kind": "digital", "mcs": "qpsk-1/2"}, "symbols": 128, "loss": 0.3, "retransmit": "arq", "reserve": 0.25}
+    system = {"transmit": {"kind": "image_codec", "codec": "jpeg"}, "link": link, "receive": "image_codec"}
+    path = scenario(
+        systems={"arq": system, "softcast": {"transmit": "softcast", "link": "analog", "receive": "softcast"}},
+        channel=[{"kind": "amplifier", "backoff_db": 10}, {"kind": "awgn"}],
+        sweep={"snr_db": [12]},
+    )
+    job, points = finish(path, tmp_path / "out")
+    stored, point = rows(tmp_path / "out"), points[points["fill"] == "grey"].set_index(["system", "metric"])
+    spent = stored[stored["unit"].isin(units_of(job, "arq"))]["channel_uses_spent"]
+    assert spent.nunique() > 1 and spent.max() <= 1024
+    arq, softcast = point.loc[("arq", "psnr")], point.loc[("softcast", "psnr")]
+    assert arq["channel_uses_spent_mean"] == pytest.approx(spent.mean()) and arq["channel_uses_spent_max"] == spent.max()
+    assert pd.isna(softcast["channel_uses_spent_mean"])
+    assert softcast["papr_db_mean"] == pytest.approx(stored[stored["unit"].isin(units_of(job, "softcast"))]["papr_db"].mean())
