@@ -26,7 +26,17 @@ class Pinned:
 
 
 #: name -> weights; `semcom train` prints the line of what it made (docs/training.md)
-TABLE: dict[str, Pinned] = {}
+TABLE: dict[str, Pinned] = {
+    "autoencoder": Pinned(
+        "diffusion_pytorch_model.safetensors",
+        "1d58f02c261ddd74e26168484e2ec7c1b6237be4e8797158de3fd17c3c46ec2c",
+        "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
+        also=(
+            ("diffusion_pytorch_model.tables.npz", "19271f36fb68009dcfefdc6a0c58bfd85411274e657408b3b45185c898f198ce"),
+            ("semcom.json", "40143231f3cfeb23f7168be8f986fb7064bebbfcdb101c300333768d6f2d2337"),
+        ),
+    ),
+}
 
 
 def find(name: str) -> Path:
