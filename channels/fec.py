@@ -1,4 +1,4 @@
-"""Forward error correction: 5G LDPC at any rate, and transport blocks made of CRC-protected code blocks."""
+"""Forward error correction: 5G LDPC at any rate, and transport blocks of CRC-protected blocks of any code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal, Protocol
 
 import lazy_loader as lazy
 
+from channels import polar
 from channels._sionna import device_name, sionna_phy
 
 torch = lazy.load("torch")
@@ -45,11 +47,7 @@ class LDPC:
     """
 
     def __init__(self, k: int, n: int, device: torch.device | str = "cpu", iterations: int = ITERATIONS):
-        if not MIN_BLOCK_BITS <= k <= MAX_BLOCK_BITS:
-            raise ValueError(f"a code block of {k} information bits; allowed: {MIN_BLOCK_BITS} to {MAX_BLOCK_BITS}")
-        if k > MAX_RATE * n:
-            rate = f"rate {k / n:.3f}" if n else "impossible"
-            raise ValueError(f"{k} information bits in {n} coded bits is {rate}; allowed: up to rate {MAX_RATE}")
+        LdpcCode(iterations).check(k, n)
         self.k, self.n, self.iterations = k, n, iterations
         self.device = torch.device(device_name(device))
         self._mother = min(n, (5 if _is_graph_2(k, n) else 3) * k)
@@ -161,6 +159,93 @@ def _crc_encoder(name: str, k: int, device: str):
     return sionna_phy().fec.crc.CRCEncoder(name, k=k, device=device)
 
 
+class BlockCode(Protocol):
+    """What codes one block of a frame: a small description with its limits, and the prepared code."""
+
+    name: str
+    min_bits: int  # information bits of a block, CRC included
+    max_coded_bits: int | None  # of a block; None for as many as its information bits need
+
+    def max_bits(self, code_rate: Fraction) -> int: ...
+    def check(self, k: int, n: int) -> None: ...  # ValueError where there is no code of k bits in n
+    def build(self, k: int, n: int, device: torch.device | str): ...
+
+
+@dataclass(frozen=True)
+class LdpcCode:
+    """5G LDPC: at most 8448 information bits a block, 3840 at rate 1/4 and below."""
+
+    iterations: int = ITERATIONS
+    name = "ldpc"
+    min_bits = MIN_BLOCK_BITS
+    max_coded_bits = None
+
+    def max_bits(self, code_rate: Fraction) -> int:
+        return MAX_BLOCK_BITS_GRAPH_2 if code_rate <= GRAPH_2_RATE else MAX_BLOCK_BITS
+
+    def check(self, k: int, n: int) -> None:
+        if not MIN_BLOCK_BITS <= k <= MAX_BLOCK_BITS:
+            raise ValueError(f"a code block of {k} information bits; allowed: {MIN_BLOCK_BITS} to {MAX_BLOCK_BITS}")
+        if k > MAX_RATE * n:
+            rate = f"rate {k / n:.3f}" if n else "impossible"
+            raise ValueError(f"{k} information bits in {n} coded bits is {rate}; allowed: up to rate {MAX_RATE}")
+
+    def build(self, k: int, n: int, device: torch.device | str) -> LDPC:
+        return LDPC(k, n, device, self.iterations)
+
+
+@dataclass(frozen=True)
+class PolarCode:
+    """5G polar: at most 1024 coded bits a block, of which 11 are the CRC inside the code."""
+
+    decoder: Literal["hybrid", "scl", "sc"] = "hybrid"
+    list_size: int = polar.LIST_SIZE
+    name = "polar"
+    min_bits = polar.MIN_BLOCK_BITS
+    max_coded_bits = polar.MAX_CODED_BITS
+
+    def max_bits(self, code_rate: Fraction) -> int:
+        return polar.MAX_BLOCK_BITS
+
+    def check(self, k: int, n: int) -> None:
+        polar.check(k, n)
+
+    def build(self, k: int, n: int, device: torch.device | str) -> polar.Polar:
+        return polar.Polar(k, n, device, self.decoder, self.list_size)
+
+
+@dataclass(frozen=True)
+class Uncoded:
+    """No code: hard decisions, and the CRC alone to tell whether all are right. Blocks as long as LDPC's."""
+
+    name = "uncoded"
+    min_bits = 1
+    max_coded_bits = None
+
+    def max_bits(self, code_rate: Fraction) -> int:
+        return MAX_BLOCK_BITS
+
+    def check(self, k: int, n: int) -> None:
+        if k != n:
+            raise ValueError(f"an uncoded block of {k} information bits in {n}; its rate is 1")
+
+    def build(self, k: int, n: int, device: torch.device | str) -> _Decisions:
+        return _Decisions(torch.device(device_name(device)))
+
+
+class _Decisions:
+    """The prepared `Uncoded`."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def encode(self, bits: torch.Tensor) -> torch.Tensor:
+        return bits.to(self.device, torch.uint8)
+
+    def decode(self, llr: torch.Tensor) -> torch.Tensor:
+        return (llr.detach().to(self.device) > 0).to(torch.uint8)
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """How a frame is cut into code blocks: ``blocks`` of ``block_bits`` information and ``block_coded_bits`` coded bits."""
@@ -170,11 +255,13 @@ class Segmentation:
     block_coded_bits: int
 
 
-def segment(capacity_bits: int, code_rate: Fraction, bits_per_symbol: int) -> Segmentation:
+def segment(capacity_bits: int, code_rate: Fraction, bits_per_symbol: int, code: BlockCode = LdpcCode()) -> Segmentation:
     """The fewest equal code blocks, each of a whole number of symbols, that fill ``capacity_bits`` coded bits."""
     code_rate = Fraction(code_rate)
-    limit = MAX_BLOCK_BITS_GRAPH_2 if code_rate <= GRAPH_2_RATE else MAX_BLOCK_BITS
-    blocks = max(1, math.ceil(math.floor(capacity_bits * code_rate) / limit))
+    blocks = max(1, math.ceil(math.floor(capacity_bits * code_rate) / code.max_bits(code_rate)))
+    if code.max_coded_bits:
+        symbols_a_block = code.max_coded_bits // bits_per_symbol
+        blocks = max(blocks, math.ceil(capacity_bits // bits_per_symbol / symbols_a_block))
     coded = capacity_bits // bits_per_symbol // blocks * bits_per_symbol
     return Segmentation(blocks, math.floor(coded * code_rate), coded)
 
@@ -189,13 +276,29 @@ def deinterleave(llr: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
     return llr.reshape(len(llr), -1, bits_per_symbol).transpose(1, 2).reshape(llr.shape)
 
 
-class TransportBlock:
-    """A frame of ``capacity_bits`` coded bits: payload, a CRC on each code block, LDPC, interleaving.
+def take_turns(frame: torch.Tensor, blocks: int, bits_per_symbol: int) -> torch.Tensor:
+    """The symbols of ``blocks`` equal code blocks, one of each block after the other, on the last axis of [B, n]."""
+    return frame.reshape(len(frame), blocks, -1, bits_per_symbol).transpose(1, 2).reshape(frame.shape)
 
-    The payload is cut into equal code blocks (at most 8448 information bits each, 3840 at rate 1/4 and
-    below), each with its CRC; coded bits are interleaved as in TS 38.212, 5.4.2.2, so that the systematic
-    bits take the stronger bits of a QAM symbol. Where the blocks do not fill the frame, the last
-    ``padding_bits`` (less than one symbol a block) repeat its beginning and are not looked at.
+
+def take_turns_back(frame: torch.Tensor, blocks: int, bits_per_symbol: int) -> torch.Tensor:
+    """The inverse of `take_turns`."""
+    return frame.reshape(len(frame), -1, blocks, bits_per_symbol).transpose(1, 2).reshape(frame.shape)
+
+
+Interleaving = Literal["block", "frame", "none"]
+
+
+class TransportBlock:
+    """A frame of ``capacity_bits`` coded bits: payload, a CRC on each code block, a code, interleaving.
+
+    The payload is cut into equal code blocks (LDPC: at most 8448 information bits each, 3840 at rate 1/4 and
+    below; polar: at most 1024 coded bits each), each with its CRC. ``interleave``: with ``block`` the coded
+    bits of a block are interleaved as in TS 38.212, 5.4.2.2, so that the systematic bits take the stronger
+    bits of a QAM symbol; with ``frame`` the blocks' symbols then take turns, so that each block meets all of
+    the frame's fading; with ``none`` coded bits leave as the encoder made them. Where the blocks do not fill
+    the frame, the last ``padding_bits`` (less than one symbol a block) repeat its beginning and are not
+    looked at.
 
     ``payload_bits`` net, ``crc_bits``, ``blocks``, ``block_bits`` and ``padding_bits`` say where the frame goes.
     A frame has failed when any of its blocks has.
@@ -211,21 +314,23 @@ class TransportBlock:
         bits_per_symbol: int,
         device: torch.device | str = "cpu",
         crc: str = "CRC24B",
-        iterations: int = ITERATIONS,
+        code: BlockCode = LdpcCode(),
+        interleave: Interleaving = "block",
     ):
         if crc not in CRC_BITS:
             raise ValueError(f"there is no CRC '{crc}'; allowed: {', '.join(CRC_BITS)}")
         if capacity_bits % bits_per_symbol:
             raise ValueError(f"a frame of {capacity_bits} coded bits is not a whole number of symbols of {bits_per_symbol} bits")
-        plan = segment(capacity_bits, code_rate, bits_per_symbol)
-        needed = max(CRC_BITS[crc] + 1, MIN_BLOCK_BITS)
+        plan = segment(capacity_bits, code_rate, bits_per_symbol, code)
+        needed = max(CRC_BITS[crc] + 1, code.min_bits)
         if plan.block_bits < needed:
             raise ValueError(
                 f"a frame of {capacity_bits} coded bits at rate {code_rate} carries {plan.block_bits} bits, and a code block "
                 f"with {crc} needs {needed}; grant at least {math.ceil(needed / Fraction(code_rate))} coded bits"
             )
+        code.check(plan.block_bits, plan.block_coded_bits)
         self.capacity_bits, self.code_rate, self.bits_per_symbol = capacity_bits, Fraction(code_rate), bits_per_symbol
-        self.device, self.iterations = torch.device(device_name(device)), iterations
+        self.device, self.code, self.interleave = torch.device(device_name(device)), code, interleave
         self.blocks, self.block_bits, self.block_coded_bits = plan.blocks, plan.block_bits, plan.block_coded_bits
         self.crc_bits = self.blocks * CRC_BITS[crc]
         self.payload_bits = self.blocks * self.block_bits - self.crc_bits
@@ -237,23 +342,30 @@ class TransportBlock:
         return CRC(self._crc_name, self.block_bits - CRC_BITS[self._crc_name], self.device)
 
     @functools.cached_property
-    def _ldpc(self) -> LDPC:
-        return LDPC(self.block_bits, self.block_coded_bits, self.device, self.iterations)
+    def _code(self) -> LDPC | polar.Polar | _Decisions:
+        return self.code.build(self.block_bits, self.block_coded_bits, self.device)
 
     def encode(self, bits: torch.Tensor) -> torch.Tensor:
         """The frame uint8 [B, capacity_bits] of a payload uint8 [B, payload_bits]."""
         if bits.ndim != 2 or bits.shape[1] != self.payload_bits:
             raise ValueError(f"the payload is {tuple(bits.shape)}; expected [B, {self.payload_bits}]")
         payload = bits.to(self.device).reshape(len(bits) * self.blocks, -1)
-        coded = self._ldpc.encode(self._crc.append(payload))
-        frame = interleave(coded, self.bits_per_symbol).reshape(len(bits), -1)
+        coded = self._code.encode(self._crc.append(payload))
+        if self.interleave != "none":
+            coded = interleave(coded, self.bits_per_symbol)
+        frame = coded.reshape(len(bits), -1)
+        if self.interleave == "frame":
+            frame = take_turns(frame, self.blocks, self.bits_per_symbol)
         return torch.cat([frame, frame[:, : self.padding_bits]], dim=1)
 
     def decode(self, llr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Payload uint8 [B, payload_bits] and the verdict of each block's CRC, bool [B, blocks]."""
         if llr.ndim != 2 or llr.shape[1] != self.capacity_bits:
             raise ValueError(f"LLRs are {tuple(llr.shape)}; expected [B, {self.capacity_bits}]")
-        sent = llr[:, : self.blocks * self.block_coded_bits].reshape(len(llr) * self.blocks, -1)
-        decoded = self._ldpc.decode(deinterleave(sent, self.bits_per_symbol))
+        sent = llr[:, : self.blocks * self.block_coded_bits]
+        if self.interleave == "frame":
+            sent = take_turns_back(sent, self.blocks, self.bits_per_symbol)
+        sent = sent.reshape(len(llr) * self.blocks, -1)
+        decoded = self._code.decode(sent if self.interleave == "none" else deinterleave(sent, self.bits_per_symbol))
         payload = decoded[:, : -self._crc.length].reshape(len(llr), self.payload_bits)
         return payload, self._crc.holds(decoded).reshape(len(llr), self.blocks)

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-BLER_TABLE = Path(__file__).parent / "data" / "bler_awgn.csv"
+#: Measured block error rates by code.
+BLER_TABLES = {
+    "ldpc": Path(__file__).parent / "data" / "bler_awgn.csv",
+    "polar": Path(__file__).parent / "data" / "bler_awgn_polar.csv",
+}
+BLER_TABLE = BLER_TABLES["ldpc"]
+
+#: Modulations by name: bits a symbol.
+MODULATIONS = {"bpsk": 1, "qpsk": 2, "16qam": 4, "64qam": 6, "256qam": 8, "1024qam": 10}
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,39 @@ def find(name: str) -> Mcs:
     raise ValueError(f"there is no MCS '{name}'; allowed: {', '.join(m.name for m in MCS)}{hint}")
 
 
+def scheme(modulation: str, rate: Fraction | str | float = Fraction(1)) -> Mcs:
+    """The scheme of a modulation and any code rate up to 1; the table's own where it has it.
+
+    >>> scheme("1024qam", "3/4").name
+    '1024qam-3/4'
+    """
+    if modulation not in MODULATIONS:
+        raise ValueError(f"there is no modulation '{modulation}'; allowed: {', '.join(MODULATIONS)}")
+    try:
+        exact = Fraction(rate).limit_denominator(MAX_DENOMINATOR)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"'{rate}' is not a code rate; write a fraction such as 3/5, or a number") from error
+    if not 0 < exact <= 1:
+        raise ValueError(f"a code rate of {rate}; allowed: above 0, at most 1")
+    return Mcs(f"{modulation}-{exact}", MODULATIONS[modulation], exact)
+
+
+#: Code rates are fractions of at most this denominator: 5G's tables have rates in 1024ths.
+MAX_DENOMINATOR = 1024
+
+
+def is_measured(mcs: Mcs, code: str = "ldpc") -> bool:
+    """Whether block error rates of the scheme with that code were measured."""
+    return code in BLER_TABLES and mcs.name in _measured(code)
+
+
 @functools.cache
-def _measured() -> dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]:
+def _measured(code: str = "ldpc") -> dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]:
     """mcs -> information bits -> (SNR [dB] ascending, Q^-1 of the block error rate, never falling)."""
     from scipy.special import ndtri
 
     counts: dict[tuple[str, int], dict[float, list[int]]] = {}
-    with open(BLER_TABLE, newline="") as file:
+    with open(BLER_TABLES[code], newline="") as file:
         for row in csv.DictReader(file):
             point = counts.setdefault((row["mcs"], int(row["information_bits"])), {}).setdefault(float(row["snr_db"]), [0, 0])
             point[0] += int(row["block_errors"])
@@ -84,7 +118,7 @@ def _margin(curve: tuple[np.ndarray, np.ndarray], snr_db: float) -> float:
     return float(np.interp(snr_db, snr, margin) + slope * outside)
 
 
-def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int) -> float:
+def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int, code: str = "ldpc") -> float:
     """The probability that a code block of ``information_bits`` (CRC included) fails over AWGN at ``snr_db`` (Es/N0).
 
     From the measured table that ships with the package (`channels.measure_bler` made it). Q^-1(BLER) is
@@ -95,9 +129,9 @@ def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int) -> float:
     """
     from scipy.special import ndtr
 
-    curves = _measured().get(mcs.name)
+    curves = _measured(code).get(mcs.name)
     if not curves:
-        command = f"python -m channels.measure_bler --mcs {mcs.name}"
+        command = f"python -m channels.measure_bler --code {code} --mcs {mcs.name}"
         raise ValueError(f"no block error rates were measured for '{mcs.name}'; run: {command}")
     sizes = sorted(curves)
     margins = [_margin(curves[size], snr_db) for size in sizes]
@@ -105,10 +139,10 @@ def block_error_rate(mcs: Mcs, snr_db: float, information_bits: int) -> float:
     return 0.0 if rate < 1e-9 else rate
 
 
-def snr_for_block_error_rate(mcs: Mcs, error: float, information_bits: int) -> float:
+def snr_for_block_error_rate(mcs: Mcs, error: float, information_bits: int, code: str = "ldpc") -> float:
     """The lowest SNR [dB] at which `block_error_rate` is at most ``error`` (0 < error < 1), by bisection."""
     low, high = -20.0, 60.0
     for _ in range(40):
         middle = (low + high) / 2.0
-        low, high = (low, middle) if block_error_rate(mcs, middle, information_bits) <= error else (middle, high)
+        low, high = (low, middle) if block_error_rate(mcs, middle, information_bits, code) <= error else (middle, high)
     return high

@@ -49,6 +49,8 @@ TABLE: dict[str, dict[str, str]] = {
         "analog": "semcom.link.analog:Analog",
         "ideal": "semcom.link.ideal:Ideal",
         "parts": "semcom.link.parts:Parts",
+        "packet": "semcom.link.packet:Packet",
+        "adaptive": "semcom.link.adaptive:Adaptive",
     },
     "receive": {
         "image_codec": "semcom.receive.image_codec:ImageCodec",

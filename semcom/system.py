@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import lazy_loader as lazy
 
 from semcom import registry, units
+from semcom.errors import Infeasible
 from semcom.protocols import Context, Link, Receiver, Transmitter
 from semcom.rng import Streams
-from semcom.types import Budget, Condition, ImageBatch, Message, Reconstruction
+from semcom.types import Budget, Condition, ImageBatch, Message, Reconstruction, Usage
 
 torch = lazy.load("torch")
 
@@ -48,6 +49,20 @@ class System:
         budget = self.link.budget(channel_uses, condition, self.transmit.side_bits)
         return budget if self.transmit.adapts_to_snr else _without_snr(budget)
 
+    def budgets(self, channel_uses: int, conditions: Sequence[Condition], streams: Streams) -> list[Budget | Infeasible]:
+        """The budget of each transmission, or why it has none; they differ at one SNR only where the transmitter knows h."""
+        if not hasattr(self.link, "budgets"):
+            return [self._try(channel_uses, condition) for condition in conditions]
+        found = self.link.budgets(channel_uses, conditions, streams, self.transmit.side_bits)
+        keep = self.transmit.adapts_to_snr
+        return [one if keep or isinstance(one, Infeasible) else _without_snr(one) for one in found]
+
+    def _try(self, channel_uses: int, condition: Condition) -> Budget | Infeasible:
+        try:
+            return self.budget(channel_uses, condition)
+        except Infeasible as reason:
+            return reason
+
     def deliver(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Reconstruction:
         """Send encoded messages, one a row, and decode what arrives."""
         received = self.link.send(message, conditions, streams)
@@ -59,9 +74,52 @@ class System:
     ) -> Reconstruction:
         """Send ``images`` once at an average SNR [dB], each over floor(bandwidth_ratio * 3HW) channel uses."""
         uses = units.channel_uses(Fraction(bandwidth_ratio), *images.size)
-        condition, streams = Condition(snr_db), Streams.of(images.ids, seed, repeat)
-        message = self.transmit.encode(images, self.budget(uses, condition), streams)
-        return self.deliver(message, [condition] * len(images), streams)
+        conditions, streams = [Condition(snr_db)] * len(images), Streams.of(images.ids, seed, repeat)
+        results: list[tuple[list[int], Reconstruction]] = []
+        for budget, rows in by_budget(self.budgets(uses, conditions, streams)).items():
+            if isinstance(budget, Infeasible):
+                raise budget
+            some = streams.select(rows)
+            message = self.transmit.encode(images.select(rows), budget, some)
+            results.append((rows, self.deliver(message, [conditions[row] for row in rows], some)))
+        return results[0][1] if len(results) == 1 else _together(results)
+
+
+def by_budget(budgets: Sequence[Budget | Infeasible]) -> dict[Budget | Infeasible, list[int]]:
+    """The rows of each budget, which one encoding serves."""
+    rows: dict[Budget | Infeasible, list[int]] = {}
+    for row, budget in enumerate(budgets):
+        rows.setdefault(budget, []).append(row)
+    return rows
+
+
+def _together(results: Sequence[tuple[list[int], Reconstruction]]) -> Reconstruction:
+    """One batch of several, in the order of their rows; ledgers and counts hold 0 where one of them has no such entry."""
+    order = torch.argsort(torch.tensor([row for rows, _ in results for row in rows]))
+    parts = [result for _, result in results]
+
+    def column(values: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(list(values))[order.to(values[0].device)]
+
+    def table(mappings: Sequence[Mapping[str, torch.Tensor]], counts: Sequence[int]) -> dict[str, torch.Tensor]:
+        names = dict.fromkeys(name for one in mappings for name in one)
+        like = next(iter(mappings[0].values()))
+        return {
+            name: column([one.get(name, like.new_zeros(count)) for one, count in zip(mappings, counts, strict=True)])
+            for name in names
+        }
+
+    sizes, usages = [len(rows) for rows, _ in results], [one.usage for one in parts]
+    labels = None if parts[0].labels is None else column([one.labels for one in parts])
+    free = tuple(dict.fromkeys(item for usage in usages for item in usage.free))
+    usage = Usage(column([u.granted for u in usages]), table([u.uses for u in usages], sizes), column([u.energy for u in usages]), free)
+    return Reconstruction(
+        column([one.pixels for one in parts]),
+        column([one.ok for one in parts]),
+        labels,
+        usage,
+        table([one.counts for one in parts], sizes),
+    )
 
 
 def _without_snr(budget: Budget) -> Budget:

@@ -67,6 +67,9 @@ class Budget:
     pilots and the like and with several streams more than uses; one a use if not given. ``bits`` a digital link can carry, None where it is not one.
     ``reals`` an analog link can carry, None where it is not one. ``snr_db`` is what the transmitter knows
     of the channel. ``parts`` holds the budgets of the named parts, where each has a link of its own.
+    ``slice_bits``: bits i slice_bits to (i + 1) slice_bits of the digital part arrive or are lost together,
+    each slice by itself; None where the part arrives whole or not at all. ``scheme`` is what an adaptive
+    link chose for the transmission that this is the budget of.
     """
 
     channel_uses: int
@@ -75,6 +78,8 @@ class Budget:
     snr_db: float | None = None
     parts: tuple[tuple[str, Budget], ...] = ()
     symbols: int | None = None
+    slice_bits: int | None = None
+    scheme: str | None = None
 
     def __post_init__(self) -> None:
         if self.symbols is None:
@@ -155,11 +160,17 @@ class Message:
 
 @dataclass(frozen=True)
 class ReceivedBits:
-    """A digital part as it arrived: ``bits`` uint8 [B, K], ``lengths`` int64 [B], ``ok`` bool [B] (CRC)."""
+    """A digital part as it arrived: ``bits`` uint8 [B, K], ``lengths`` int64 [B], ``ok`` bool [B] (CRC of all).
+
+    ``arrived`` bool [B, K] says which bits are known, where a link carries a part in slices that are lost one
+    by one (`Budget.slice_bits`); the others are 0, and a length whose last slice is lost is an upper bound.
+    None: all of them where ``ok``, none elsewhere.
+    """
 
     bits: torch.Tensor
     lengths: torch.Tensor
     ok: torch.Tensor
+    arrived: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from channels import fec, theory
 from channels.base import Channel, Draw, Layout
 from channels.chain import Burst, PreparedChain
-from channels.mcs import BLER_TABLE, Mcs, block_error_rate
+from channels.mcs import BLER_TABLES, Mcs, block_error_rate, is_measured
 from semcom.rng import generator
 
 torch = lazy.load("torch")
@@ -122,14 +122,20 @@ def _mutual_information(bits_per_symbol: int) -> np.ndarray:
 
 
 @functools.cache
-def table_digest() -> str:
-    """What tells one table of measured block error rates from another."""
-    return hashlib.sha256(BLER_TABLE.read_bytes()).hexdigest()[:16]
+def table_digest(code: str = "ldpc") -> str:
+    """What tells one table of measured block error rates from another; empty for a code that needs none."""
+    return hashlib.sha256(BLER_TABLES[code].read_bytes()).hexdigest()[:16] if code in BLER_TABLES else ""
 
 
 @functools.lru_cache(maxsize=256)
-def _block_error_rates(mcs: Mcs, information_bits: int) -> np.ndarray:
-    return np.array([block_error_rate(mcs, float(db), information_bits) for db in GRID_DB])
+def _block_error_rates(mcs: Mcs, information_bits: int, code: str) -> np.ndarray:
+    return np.array([block_error_rate(mcs, float(db), information_bits, code) for db in GRID_DB])
+
+
+@functools.cache
+def _log_symbol_success(bits_per_symbol: int) -> np.ndarray:
+    """Logarithm of the probability that an uncoded symbol arrives, at `GRID_DB`."""
+    return np.log1p(-theory.symbol_error_awgn(bits_per_symbol, 10.0 ** (GRID_DB / 10.0)))
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,8 @@ class FrameSuccess:
 
     Each code block's per-symbol SNRs are mapped to the one SNR at which AWGN gives the same mean mutual
     information of the bit channels (MIESM), whose block error rate the measured table holds; a frame
-    arrives if all its blocks do; the average is over draws of the fading.
+    arrives if all its blocks do; the average is over draws of the fading. Without a code a frame arrives if
+    all its symbols do, in closed form. Where nothing was measured the answer is None.
 
     References: L. Wan, S. Tsai, M. Almgren, "A fading-insensitive performance metric for a unified link
     quality model", IEEE WCNC 2006; G. Caire, G. Taricco, E. Biglieri, "Bit-interleaved coded modulation",
@@ -147,22 +154,38 @@ class FrameSuccess:
 
     mcs: Mcs
     gains: Gains
+    code: fec.BlockCode = fec.LdpcCode()
+    interleave: str = "block"
 
-    def __call__(self, snr_db: float, channel_uses: int) -> float:
-        """Probability that a frame of ``channel_uses`` arrives at the average Es/N0 ``snr_db``."""
+    def __call__(self, snr_db: float, symbols: int) -> float | None:
+        """Probability that a frame of ``symbols`` arrives at the average Es/N0 ``snr_db``."""
+        arrives = self.given(self.gains.snr_db(symbols, snr_db), symbols)
+        return None if arrives is None else float(np.mean(arrives))
+
+    def given(self, snr_db: np.ndarray, symbols: int) -> np.ndarray | None:
+        """The same for each transmission, [R], whose SNRs [dB] are known: one a symbol [R, symbols], or one for all [R, 1]."""
         m = self.mcs.bits_per_symbol
-        plan = fec.segment(channel_uses * m, self.mcs.rate, m)
-        effective_db = self._effective_snr_db(snr_db, channel_uses, plan)
-        failure = np.interp(effective_db, GRID_DB, _block_error_rates(self.mcs, plan.block_bits))
+        plan = fec.segment(symbols * m, self.mcs.rate, m, self.code)
+        used = plan.blocks * (plan.block_coded_bits // m)
+        if self.code.name == "uncoded":
+            each = np.interp(snr_db, GRID_DB, _log_symbol_success(m))
+            return np.exp(each[:, 0] * used if snr_db.shape[1] == 1 else each[:, :used].sum(axis=1))
+        if not is_measured(self.mcs, self.code.name):
+            return None
+        effective_db = self._effective_snr_db(snr_db, used, plan.blocks)
+        failure = np.interp(effective_db, GRID_DB, _block_error_rates(self.mcs, plan.block_bits, self.code.name))
         if failure.shape[1] == 1:  # one gain for all blocks, whose noise is independent
-            return float(np.mean((1.0 - failure[:, 0]) ** plan.blocks))
-        return float(np.mean(np.prod(1.0 - failure, axis=1)))
+            return (1.0 - failure[:, 0]) ** plan.blocks
+        return np.prod(1.0 - failure, axis=1)
 
-    def _effective_snr_db(self, snr_db: float, channel_uses: int, plan: fec.Segmentation) -> np.ndarray:
-        """[realisations, blocks], or [realisations, 1] where all blocks meet one gain."""
-        per_symbol_db, information = self.gains.snr_db(channel_uses, snr_db), _mutual_information(self.mcs.bits_per_symbol)
-        if per_symbol_db.shape[1] == 1:
-            return per_symbol_db
-        used = per_symbol_db[:, : plan.blocks * (plan.block_coded_bits // self.mcs.bits_per_symbol)]
-        mean = np.interp(used, GRID_DB, information).reshape(len(used), plan.blocks, -1).mean(axis=2)
+    def _effective_snr_db(self, snr_db: np.ndarray, used: int, blocks: int) -> np.ndarray:
+        """[R, blocks], or [R, 1] where all blocks meet one gain."""
+        if snr_db.shape[1] == 1:
+            return snr_db
+        information = _mutual_information(self.mcs.bits_per_symbol)
+        carried = np.interp(snr_db[:, :used], GRID_DB, information)
+        if self.interleave == "frame":  # the blocks' symbols take turns
+            mean = carried.reshape(len(carried), -1, blocks).mean(axis=1)
+        else:
+            mean = carried.reshape(len(carried), blocks, -1).mean(axis=2)
         return np.interp(mean, information, GRID_DB)

@@ -1,18 +1,20 @@
-"""Bits over a coded and modulated channel: CRC, 5G LDPC, QAM, soft demapping. A frame arrives whole or has failed."""
+"""Bits over a coded and modulated channel: CRC, 5G LDPC or polar, QAM, soft demapping. A frame arrives whole or has failed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
 import lazy_loader as lazy
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from channels import mcs as schemes
+from channels import polar
 from channels.base import Observation
-from channels.fec import ITERATIONS, TransportBlock
+from channels.fec import ITERATIONS, BlockCode, Interleaving, LdpcCode, PolarCode, TransportBlock, Uncoded, segment
 from channels.modulation import QAM
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError
@@ -23,9 +25,14 @@ from semcom.types import Bits, Budget, Condition, Message, Received, ReceivedBit
 
 torch = lazy.load("torch")
 
+#: What the receiver knows of the scheme, where nothing tells it.
+AVERAGE_MCS = "the MCS, which depends on the average SNR alone"
+#: Uses of a frame so long that its code blocks are as large as they get: where a rate is checked beforehand.
+_LONG = 2**14
+
 
 class Digital(Component):
-    """Sends bits with 5G LDPC and QAM; a frame whose CRCs do not all hold has failed.
+    """Sends bits with 5G LDPC (or polar, or no) coding and QAM; a frame whose CRCs do not all hold has failed.
 
     k channel uses and an MCS (modulation of log2 M bits, code rate R) carry floor(k log2 M R) bits less a
     CRC24 a code block. They hold, in this order: side information, a length field of ceil(log2(B + 1)) bits
@@ -44,7 +51,7 @@ class Digital(Component):
     frame_failures of frames (by CRC, as the receiver knows them), undetected (frames whose CRCs hold and
     whose bits are wrong, against the truth). All are 0 for an image that had nothing to send.
 
-    References: 3GPP TS 38.211, TS 38.212 section 5.
+    References: 3GPP TS 38.211, TS 38.212 section 5 (polar: 5.3.1, 6.3.1, the uplink's).
 
     Example::
 
@@ -53,20 +60,80 @@ class Digital(Component):
 
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits"})
     kind: Literal["digital"] = "digital"
-    mcs: str = Field("qpsk-1/3", description="modulation and code rate, from qpsk-1/12 to 256qam-5/6")
-    iterations: int = Field(ITERATIONS, ge=1, le=200, description="iterations of belief propagation at most")
+    mcs: str | None = Field(
+        "qpsk-1/3", description="modulation and code rate, from qpsk-1/12 to 256qam-5/6; null beside an explicit modulation"
+    )
+    modulation: Literal["bpsk", "qpsk", "16qam", "64qam", "256qam", "1024qam"] | None = Field(
+        None, description="modulation, in place of a named mcs"
+    )
+    rate: str | float | None = Field(
+        None, description="code rate beside an explicit modulation, a fraction such as 3/5; null where there is no code"
+    )
+    code: Literal["ldpc", "polar", "uncoded"] = Field("ldpc", description="channel code of 5G; uncoded: the CRC alone")
+    iterations: int = Field(ITERATIONS, ge=1, le=200, description="LDPC: iterations of belief propagation at most")
+    decoder: Literal["hybrid", "scl", "sc"] = Field(
+        "hybrid", description="polar: list decoding where successive cancellation fails (hybrid), always (scl), or never (sc)"
+    )
+    list_size: Literal[2, 4, 8, 16, 32] = Field(polar.LIST_SIZE, description="polar: paths of the list decoder")
+    interleave: Interleaving = Field(
+        "block",
+        description="coded bits: block, within a code block as in TS 38.212; frame, the blocks' symbols take turns as well; none",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _explicit_in_place_of_named(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("modulation") is not None and "mcs" not in data:
+            return {**data, "mcs": None}
+        return data
 
     @field_validator("mcs")
     @classmethod
-    def _known(cls, name: str) -> str:
-        return schemes.find(name).name
+    def _known(cls, name: str | None) -> str | None:
+        return None if name is None else schemes.find(name).name
+
+    @field_validator("rate")
+    @classmethod
+    def _fraction(cls, rate: str | float | None) -> str | None:
+        return None if rate is None else str(schemes.scheme("qpsk", rate).rate)
+
+    @model_validator(mode="after")
+    def _one_scheme(self) -> Digital:
+        if (self.mcs is None) == (self.modulation is None):
+            given = f"mcs {self.mcs} and modulation {self.modulation}" if self.mcs else "neither mcs nor modulation"
+            raise ValueError(f"{given} were given; give a named mcs, or a modulation with its rate")
+        if self.code == "uncoded":
+            if self.mcs is not None or self.rate is not None:
+                raise ValueError(f"code uncoded has no rate, and {self.mcs or self.rate} was given; give modulation alone")
+            return self
+        if self.mcs is not None and self.rate is not None:
+            raise ValueError(f"rate {self.rate} was given beside mcs {self.mcs}, which has one; give modulation and rate, or mcs")
+        if self.modulation is not None and self.rate is None:
+            raise ValueError(f"modulation {self.modulation} was given without rate; give one, such as rate: 1/2, or code: uncoded")
+        plan = segment(_LONG * self.scheme.bits_per_symbol, self.scheme.rate, self.scheme.bits_per_symbol, self.block_code)
+        self.block_code.check(plan.block_bits, plan.block_coded_bits)
+        return self
+
+    @property
+    def scheme(self) -> schemes.Mcs:
+        """Modulation and code rate, named or explicit."""
+        return schemes.find(self.mcs) if self.mcs else schemes.scheme(self.modulation, Fraction(self.rate or 1))
+
+    @property
+    def block_code(self) -> BlockCode:
+        """The code of a block."""
+        if self.code == "polar":
+            return PolarCode(self.decoder, self.list_size)
+        return LdpcCode(self.iterations) if self.code == "ldpc" else Uncoded()
 
     @classmethod
     def choices(cls, field: str) -> tuple[Any, ...]:
+        if field == "modulation":
+            return tuple(schemes.MODULATIONS)
         return tuple(scheme.name for scheme in schemes.MCS) if field == "mcs" else ()
 
     def tuning_identity(self) -> dict[str, Any]:
-        return {"block_error_rates": table_digest()}
+        return {"block_error_rates": table_digest(self.code)}
 
     def build(self, channel, device) -> DigitalLink:
         return DigitalLink(self, channel, device)
@@ -77,13 +144,14 @@ class DigitalLink(base.Link):
 
     def __init__(self, description: Digital, channel, device):
         super().__init__(channel, device)
-        self.mcs, self.iterations = schemes.find(description.mcs), description.iterations
+        self.mcs, self.code, self.interleave = description.scheme, description.block_code, description.interleave
         self._frames: dict[int, _Frame] = {}
-        self._success = FrameSuccess(self.mcs, Gains(channel))
+        #: how probably a frame arrives at an average SNR, or given what its symbols met
+        self.predicted = FrameSuccess(self.mcs, Gains(channel), self.code, self.interleave)
 
     def _frame(self, symbols: int) -> _Frame:
         if symbols not in self._frames:
-            self._frames[symbols] = _Frame(symbols, self.mcs, self.iterations, self.device)
+            self._frames[symbols] = _Frame(symbols, self.mcs, self.code, self.interleave, self.device)
         return self._frames[symbols]
 
     def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
@@ -96,10 +164,10 @@ class DigitalLink(base.Link):
             )
         return Budget(symbols, bits=bits, snr_db=condition.snr_db)
 
-    def frame_success(self, condition: Condition, symbols: int) -> float:
-        """Predicted probability that a frame arrives, from measured block error rates (at their iterations)."""
+    def frame_success(self, condition: Condition, symbols: int) -> float | None:
+        """Predicted probability that a frame arrives, from measured block error rates (at their iterations) or in closed form."""
         self._frame(symbols)
-        return self._success(condition.snr_db, symbols)
+        return self.predicted(condition.snr_db, symbols)
 
     def modulate(self, message: Message, conditions: Sequence[Condition], streams: Streams, power: float = 1.0) -> base.Frame:
         base.parts_of(message, Bits, "digital")
@@ -160,10 +228,10 @@ class _DigitalFrame(base.Frame):
 class _Frame:
     """What k channel uses carry with an MCS: where the bits of a message go, and the code around them."""
 
-    def __init__(self, uses: int, mcs: schemes.Mcs, iterations: int, device: torch.device | str):
+    def __init__(self, uses: int, mcs: schemes.Mcs, code: BlockCode, interleave: Interleaving, device: torch.device | str):
         m = mcs.bits_per_symbol
         try:
-            self.block = TransportBlock(uses * m, mcs.rate, m, device=device, iterations=iterations)
+            self.block = TransportBlock(uses * m, mcs.rate, m, device=device, code=code, interleave=interleave)
         except ValueError as error:
             raise Infeasible(f"{uses} channel uses with {mcs.name}: {error}") from error
         self.uses, self.device, self.mcs, self.qam = uses, device, mcs, QAM(m, device)
@@ -248,7 +316,7 @@ class _Frame:
         uses = {purpose: torch.where(feasible, share, 0) for purpose, share in shares.items()}
         uses["unused"] = torch.where(feasible, 0, granted)
         energy = torch.where(feasible, power * self.uses, 0.0).to(torch.float64)
-        free = (*message.free, *assumed, "the MCS, which depends on the average SNR alone")
+        free = (*message.free, *assumed, AVERAGE_MCS)
         return Usage(granted, uses, energy, free)
 
 

@@ -10,15 +10,15 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import lazy_loader as lazy
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from channels.base import Observation
-from semcom import registry
 from semcom.component import Component
 from semcom.errors import Infeasible, LedgerError, ScenarioError
 from semcom.link import base
+from semcom.link.nested import NestedLink, add_up, sums
 from semcom.rng import Streams
-from semcom.types import Bits, Budget, Condition, Message, Received, Usage
+from semcom.types import Bits, Budget, Condition, Message, Received
 
 torch = lazy.load("torch")
 
@@ -26,24 +26,13 @@ torch = lazy.load("torch")
 DENOMINATOR = 10**6
 
 
-def _link(value: Any, info: ValidationInfo) -> Any:
-    """The description of a link from what a scenario file says: its kind, or a mapping with its kind."""
-    if isinstance(value, str):
-        value = {"kind": value}
-    if not isinstance(value, Mapping):
-        return value
-    if "kind" not in value:
-        raise ValueError(f"a link needs its kind; allowed: {', '.join(sorted(registry.kinds('link')))}")
-    allow_plugins = bool((info.context or {}).get("allow_plugins"))
-    try:
-        description = registry.find("link", str(value["kind"]), allow_plugins)
-    except ScenarioError as error:
-        raise ValueError(str(error)) from error
-    if description is Parts:
+def _simple(link: Component) -> Component:
+    """A link that a part may have: ValueError for one that needs the channel, or each transmission, for itself."""
+    if isinstance(link, Parts):
         raise ValueError("a part's link is 'parts' again; list all parts in one 'parts'")
-    # a plugin's kind is where it is found, its own name for itself stands in its class
-    fields = {key: item for key, item in value.items() if key != "kind"}
-    return description.model_validate(fields, context=info.context)
+    if why := getattr(link, "alone", None):
+        raise ValueError(f"a part's link is '{link.kind}' with {why}")
+    return link
 
 
 def _fraction(value: Any) -> Any:
@@ -64,7 +53,7 @@ class Share(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    link: Annotated[SerializeAsAny[Component], BeforeValidator(_link)] = Field(description="link of this part, by its kind")
+    link: Annotated[NestedLink, AfterValidator(_simple)] = Field(description="link of this part, by its kind")
     uses: Part = Field(description="share of the channel uses, 0 to 1, or a fraction such as 1/4")
     power: Part = Field(description="share of the energy, 0 to 1, or a fraction such as 1/4")
 
@@ -202,10 +191,10 @@ class PartsLink(base.Link):
             start += len(one.signals)
         return Received(
             parts={name: part for one in received.values() for name, part in one.parts.items()},
-            usage=_add_up([one.usage for one in received.values()], message, frame.unused),
+            usage=add_up([one.usage for one in received.values()], message.budget.symbols, frame.unused),
             image_size=message.image_size,
             side=received[self.carrier].side,
-            counts=_sums([one.counts for one in received.values()]),
+            counts=sums([one.counts for one in received.values()]),
         )
 
     def _one(self, message: Message, name: str) -> Message:
@@ -222,18 +211,3 @@ class _PartsFrame(base.Frame):
     frames: Mapping[str, base.Frame]  # each part's own, in the order of sending
     unused: int
 
-
-def _sums(mappings: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Purposes and counts of all parts added by name, in the order in which they first appear."""
-    total: dict[str, torch.Tensor] = {}
-    for mapping in mappings:
-        for name, values in mapping.items():
-            total[name] = total[name] + values if name in total else values
-    return total
-
-
-def _add_up(usages: Sequence[Usage], message: Message, unused: int) -> Usage:
-    granted = torch.full_like(usages[0].granted, message.budget.symbols)
-    uses = _sums([*(usage.uses for usage in usages), {"unused": torch.full_like(granted, unused)}])
-    free = tuple(dict.fromkeys(item for usage in usages for item in usage.free))
-    return Usage(granted, uses, sum(usage.energy for usage in usages), free)

@@ -16,7 +16,7 @@ from semcom.store.writer import write_picture
 from semcom.sweep.measure import Measure, shown
 from semcom.sweep.plan import Batch, Row, source_key
 from semcom.sweep.workshop import Workshop
-from semcom.system import System
+from semcom.system import System, by_budget
 from semcom.types import GREY, Budget, Condition, ImageBatch, Message, Reconstruction
 
 if TYPE_CHECKING:
@@ -66,22 +66,19 @@ def _run(batch: Batch, bench: Bench) -> list[dict[str, Any]]:
     unit = batch.rows[0].unit
     system = bench.workshop.system(unit.system, unit.channel, unit.source)
     records: dict[tuple, dict[str, Any]] = {}
-    by_budget: dict[Budget, list[Row]] = {}
-    for row in batch.rows:
-        try:
-            budget = system.budget(unit.channel_uses, Condition(row.unit.snr_db))
-        except Infeasible as reason:
-            records[row.key] = _infeasible(row, str(reason), bench.measure.columns)
-        else:
-            by_budget.setdefault(budget, []).append(row)
     images = bench.workshop.images(unit.source, batch.chunk)
     place = {image: number for number, image in enumerate(batch.chunk)}
-    for budget, rows in by_budget.items():
+    streams = Streams(unit.seed, tuple(row.image.id for row in batch.rows), tuple(row.repeat for row in batch.rows))
+    conditions = [Condition(row.unit.snr_db) for row in batch.rows]
+    for budget, numbers in by_budget(system.budgets(unit.channel_uses, conditions, streams)).items():
+        rows = [batch.rows[number] for number in numbers]
+        if isinstance(budget, Infeasible):
+            records.update((row.key, _infeasible(row, str(budget), bench.measure.columns)) for row in rows)
+            continue
         message = bench.encodings.get(system, images, budget, unit.seed)
         wanted = [place[row.image.id] for row in rows]
         sent = message.select(wanted)
-        streams = Streams(unit.seed, tuple(row.image.id for row in rows), tuple(row.repeat for row in rows))
-        result = system.deliver(sent, [Condition(row.unit.snr_db) for row in rows], streams)
+        result = system.deliver(sent, [conditions[number] for number in numbers], streams.select(numbers))
         originals = images.pixels[torch.tensor(wanted)]
         for row, record in zip(rows, _records(rows, sent, result, originals, bench), strict=True):
             records[row.key] = record

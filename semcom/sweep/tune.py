@@ -15,7 +15,7 @@ from semcom.protocols import ImageRef
 from semcom.rng import Streams
 from semcom.sweep.measure import Measure, shown
 from semcom.sweep.workshop import Workshop
-from semcom.system import System
+from semcom.system import System, by_budget
 from semcom.types import GREY, Bits, Budget, Condition, ImageBatch, Message, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
@@ -104,10 +104,15 @@ class Tuner:
     def _simulated(self, system: System, images: ImageBatch, budget: Budget, point) -> dict[str, float]:
         rows = [row for row in range(len(images)) for _ in range(SIMULATED_REPEATS)]
         repeats = tuple(range(SIMULATED_REPEATS)) * len(images)
-        message = system.transmit.encode(images, budget, Streams.of(images.ids, self.seed)).select(rows)
-        streams = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats)
-        result = system.deliver(message, [Condition(point.snr_db)] * len(rows), streams)
-        return self._mean(images.select(rows), shown(result.pixels, message.feasible & result.ok.cpu(), GREY))
+        streams, conditions = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats), [Condition(point.snr_db)] * len(rows)
+        pictures = torch.full((len(rows), *images.pixels.shape[1:]), GREY)
+        for granted, numbers in by_budget(system.budgets(budget.channel_uses, conditions, streams)).items():
+            if isinstance(granted, Infeasible):
+                continue
+            sent = system.transmit.encode(images, granted, Streams.of(images.ids, self.seed)).select([rows[n] for n in numbers])
+            result = system.deliver(sent, [conditions[n] for n in numbers], streams.select(numbers))
+            pictures[numbers] = shown(result.pixels, sent.feasible & result.ok.cpu(), GREY).cpu()
+        return self._mean(images.select(rows), pictures)
 
     def _mean(self, images: ImageBatch, pictures: torch.Tensor) -> dict[str, float]:
         values = self.measure([f"tuning/{image}" for image in images.ids], images.pixels, pictures)

@@ -193,6 +193,91 @@ def test_predicted_success_is_what_is_simulated(channel, snr_db):
     assert low - 4 * deviation(low) <= arrived <= high + 4 * deviation(high)
 
 
+CODED = [
+    Digital(code="polar", mcs="qpsk-1/2"),
+    Digital(code="polar", modulation="16qam", rate="3/5", decoder="scl"),
+    Digital(code="uncoded", modulation="1024qam"),
+    Digital(modulation="1024qam", rate="5/6", interleave="frame"),
+    Digital(modulation="bpsk", rate=0.5, interleave="none"),
+]
+
+
+@pytest.mark.parametrize("description", CODED, ids=lambda d: f"{d.code} {d.scheme.name}")
+def test_every_code_and_modulation_brings_all_bits_back_at_high_snr(description):
+    link = description.build(AIR, "cpu")
+    most = link.budget(1500, Condition(45.0)).bits
+    sent = random_bits(3, most, [most, 7, 0])
+    received = send(link, {"x": sent}, 1500, 45.0)
+    part = received.parts["x"]
+    assert bool(part.ok.all()) and all(same_bits(part, sent, row) for row in range(3))
+    assert sum(received.usage.uses.values()).tolist() == [1500] * 3
+    assert Digital.model_validate_json(description.model_dump_json()) == description
+
+
+def test_an_explicit_scheme_of_the_table_is_the_named_one():
+    named, explicit = Digital(mcs="16qam-2/3"), Digital(modulation="16qam", rate="4/6")
+    assert explicit.scheme == named.scheme
+    bits, results = random_bits(4, 300), []
+    for description in (named, explicit):
+        results.append(send(description.build(AIR, "cpu"), {"x": bits}, 400, 9.0).counts["raw_bit_errors"])
+    assert torch.equal(*results)
+
+
+@pytest.mark.parametrize(
+    "fields, sentence",
+    [
+        ({"code": "uncoded"}, "code uncoded has no rate, and qpsk-1/3 was given"),
+        ({"modulation": "16qam"}, "without rate"),
+        ({"modulation": "16qam", "rate": "1/2", "mcs": "qpsk-1/2"}, "mcs qpsk-1/2 and modulation 16qam were given"),
+        ({"rate": "1/2"}, "beside mcs qpsk-1/3, which has one"),
+        ({"modulation": "16qam", "rate": "2/0"}, "is not a code rate"),
+        ({"modulation": "16qam", "rate": 1.2}, "at most 1"),
+        ({"modulation": "qpsk", "rate": "0.97"}, "allowed: up to rate 0.95"),
+        ({"modulation": "qpsk", "rate": "1/20", "code": "polar"}, "allowed coded bits"),
+        ({"mcs": None}, "neither mcs nor modulation"),
+    ],
+)
+def test_schemes_that_say_too_much_or_too_little_are_refused(fields, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        Digital(**fields)
+
+
+@pytest.mark.parametrize(
+    "channel, snr_db", [(AWGN(), 12.0), (Rayleigh(fading="block"), 15.0), (Rayleigh(fading="block", coherence=50), 25.0)]
+)
+def test_success_without_a_code_is_its_closed_form(channel, snr_db):
+    link = Digital(code="uncoded", modulation="qpsk").build(channel.build("cpu"), "cpu")
+    frames, uses = 200, 300
+    bits = random_bits(1, 200).select(torch.zeros(frames, dtype=torch.int64))
+    arrived = float(send(link, {"x": bits}, uses, snr_db).parts["x"].ok.double().mean())
+    predicted = link.success(Condition(snr_db), uses)
+    assert 0.2 < predicted < 0.99
+    # simulated frames, and the 200 draws of the fading behind the prediction
+    assert abs(arrived - predicted) < 4.5 * math.sqrt(2 * predicted * (1 - predicted) / frames)
+
+
+def test_frame_interleaving_helps_a_frame_of_many_blocks_over_many_fades_and_is_predicted():
+    channel, uses, snr_db = Rayleigh(fading="block", coherence=64), 2048, 5.5
+    success = {
+        interleave: Digital(code="polar", mcs="qpsk-1/2", interleave=interleave).build(channel.build("cpu"), "cpu").success(
+            Condition(snr_db), uses
+        )
+        for interleave in ("block", "frame")
+    }
+    assert success["frame"] > success["block"] + 0.1
+    link = Digital(code="polar", mcs="qpsk-1/2", interleave="frame").build(channel.build("cpu"), "cpu")
+    frames = 60
+    bits = random_bits(1, 500).select(torch.zeros(frames, dtype=torch.int64))
+    arrived = float(send(link, {"x": bits}, uses, snr_db).parts["x"].ok.double().mean())
+    low, high = (link.success(Condition(snr_db + step), uses) for step in (-ACCURACY_DB, ACCURACY_DB))
+    doubt = 4 * math.sqrt(0.25 / frames)
+    assert low - doubt <= arrived <= high + doubt
+
+
+def test_what_was_not_measured_is_not_predicted():
+    assert Digital(modulation="1024qam", rate="3/4").build(AIR, "cpu").success(Condition(30.0), 500) is None
+
+
 def test_success_of_several_blocks_is_the_product():
     link = Digital(mcs="qpsk-5/6").build(AIR, "cpu")
     uses = 8192
