@@ -26,7 +26,8 @@ class ADC(ChannelDescription):
 
     The output is a gain times the input plus a distortion that is uncorrelated with it (Bussgang); for Gaussian samples
     both are exact sums over the levels (`adc_bussgang`). The receiver divides by the gain and adds the distortion to its
-    noise level. Where the gain of the channel moves within a burst the step does not, and the level is that of the burst.
+    noise level. Where the channel moves within a burst the gain control does not: weak symbols meet few steps and strong ones
+    clip, so that gain and distortion are found for each level of the power that comes in.
 
     Charges: nothing. Units: dB over the RMS of a real dimension. References: Max 1960; Widrow, Kollar 2008, section 1.2;
     Bussgang 1952; Mezghani, Nossek 2012, equation 9.
@@ -56,7 +57,7 @@ class ADC(ChannelDescription):
 class PreparedADC:
     """The prepared stage, one converter an antenna; see `ADC`."""
 
-    tracked = None
+    tracked, level_dependent = None, True
 
     def __init__(self, bits: int, clipping_db: float):
         self.bits, self._over_rms = bits, 10.0 ** (clipping_db / 20.0)

@@ -63,7 +63,7 @@ class Amplifier(ChannelDescription):
 class PreparedAmplifier:
     """The prepared stage, one amplifier an antenna; see `Amplifier`."""
 
-    tracked = None
+    tracked, level_dependent = None, False
 
     def __init__(self, backoff_db: float, smoothness: float):
         self.backoff_db, self.smoothness = backoff_db, smoothness

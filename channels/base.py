@@ -83,7 +83,7 @@ class Grid:
     A step is an OFDM symbol; of a single carrier it is one channel use, with the one tone 0. Element e is
     at step e // F and tone e % F. ``interval_s`` lies between steps (prefix included); None where a single
     carrier has no bandwidth in hertz. ``fft_size`` samples a step (1 for a single carrier) are followed by
-    ``prefix`` more that carry nothing new.
+    ``prefix`` more that carry nothing new. ``start`` steps of the same transmission came before this burst.
     """
 
     times: int
@@ -92,6 +92,7 @@ class Grid:
     interval_s: float | None = None
     fft_size: int = 1
     prefix: int = 0
+    start: int = 0
 
     @property
     def elements(self) -> int:
@@ -237,6 +238,7 @@ class Hardware(Protocol):
     """
 
     tracked: int | None  # steps over which the receiver follows the stage's gain (a rotating phase); None: one a burst
+    level_dependent: bool  # whether its gain depends on the power that comes in (a converter): found for each level of it
 
     def draw(self, at: np.ndarray, antennas: int, draws: Sequence[Draw]) -> Drawn:
         """What is random, [U, A, len(at)] or so; () where nothing is. ``at``: Grid.sample_times()."""

@@ -53,6 +53,8 @@ class CarrierOffset(ChannelDescription):
 class PreparedCarrierOffset:
     """The prepared stage; see `CarrierOffset`."""
 
+    level_dependent = False
+
     def __init__(self, offset: float, tracked: int | None):
         self.offset, self.tracked = offset, tracked
 

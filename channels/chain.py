@@ -227,7 +227,9 @@ class PreparedChain:
         groups = _Groups(layout, power.sum(dim=1)[0], at)
 
         x, reports = at.place(sent, _pilots(layout, self.transmit, burst.x)), {}
-        out, front = self._through(self.transmit_hardware, x, layout, groups, drawn, reports)
+        if self.transmit_hardware:
+            reports["papr_db"] = papr_db(self._samples(x.detach(), layout.grid).flatten(1))
+        out, front = self._through(self.transmit_hardware, x, layout, groups, drawn)
         leak = 0.0
         if of_propagation:
             y, leak = self.propagation.carry(out, h, layout.grid, of_propagation)
@@ -235,9 +237,9 @@ class PreparedChain:
             y = (h * out[:, None]).sum(dim=2) if self.transmit > 1 else h[:, :, 0] * out
         disturbed, variance = self._disturbances(sigma, layout.grid, drawn)
         y = y + disturbed + burst.noise * (sigma / math.sqrt(2.0))
-        y, back = self._through(self.receive_hardware, y, layout, groups, drawn, {})
-
         noise = (self.csi.believed * sigma.square() + variance + leak).expand(len(y), self.receive, -1)
+        level = groups.level(h, noise) if self.receive_hardware else None
+        y, back = self._through(self.receive_hardware, y, layout, groups, drawn, level)
         sounding = None
         if self.csi.uses_pilots:
             sounding = self._sounding(at.pilots(y), at.pilots(noise), layout, front, back)
@@ -249,20 +251,26 @@ class PreparedChain:
         return Observation(symbols.mT.flatten(1), variances.mT.flatten(1).sqrt(), reports=reports)
 
     def _through(
-        self, hardware: Sequence[Any], x: torch.Tensor, layout: Layout, groups: _Groups, drawn, reports: dict[str, torch.Tensor]
+        self, hardware: Sequence[Any], x: torch.Tensor, layout: Layout, groups: _Groups, drawn, level: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, _Passed | None]:
-        """Elements [B, A, E] behind hardware, and its gain and distortion; None where there is none."""
+        """Elements [B, A, E] behind hardware, and the gain and distortion of its stages together; None where there is none.
+
+        ``level`` [B, A, E] is the mean power of each element as the receiver knows it, where it may move within a burst.
+        """
+        passed = None
         if not hardware:
-            return x, None
+            return x, passed
         grid, times = layout.grid, layout.grid.sample_times()
-        samples = x if self.waveform is None else self.waveform.samples(x, grid)
-        if hardware is self.transmit_hardware:
-            reports["papr_db"] = papr_db(samples.detach().flatten(1))
+        samples = self._samples(x, grid)
         for stage in hardware:
             samples = stage.apply(samples, times, next(drawn))
-        out = samples if self.waveform is None else self.waveform.elements(samples, grid)
-        tracked = min((stage.tracked for stage in hardware if stage.tracked is not None), default=None)
-        return out, groups.passed(x, out, tracked)
+            out = samples if self.waveform is None else self.waveform.elements(samples, grid)
+            here = groups.passed(x, out, stage.tracked, level if stage.level_dependent else None)
+            x, passed = out, here if passed is None else passed.then(here)
+        return x, passed
+
+    def _samples(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
+        return x if self.waveform is None else self.waveform.samples(x, grid)
 
     def _disturbances(self, sigma: torch.Tensor, grid: Grid, drawn) -> tuple[torch.Tensor | float, torch.Tensor | float]:
         added, variance = 0.0, 0.0
@@ -401,37 +409,107 @@ class _Passed:
     pilot_gain: torch.Tensor
     pilot_noise: torch.Tensor
 
+    def then(self, later: _Passed) -> _Passed:
+        """This hardware and a later one, whose distortion is uncorrelated with all that comes in."""
+        return _Passed(
+            self.gain * later.gain,
+            self.noise * later.gain.abs().square() + later.noise,
+            self.pilot_gain * later.pilot_gain,
+            self.pilot_noise * later.pilot_gain.abs().square() + later.pilot_noise,
+        )
+
+
+#: Elements of like power over which the gain of hardware that depends on it is found, at least, and groups of them, at most.
+_ALIKE, _LEVELS = 64, 32
+#: Powers within this ratio are one level.
+_SAME = 1.01
+
 
 class _Groups:
-    """Elements over which hardware has one gain: data of one power, and pilots, each over the steps that a receiver tracks."""
+    """Elements over which hardware has one gain.
+
+    Data of one power, and pilots, each over the steps that a receiver tracks; of hardware whose gain depends on the power
+    that comes in (a converter behind moving fading), data and pilots of like power together.
+    """
 
     def __init__(self, layout: Layout, power: torch.Tensor, at: _Places):
-        self._layout, self._at = layout, at
+        self._layout, self._at, self._power = layout, at, power
         self._levels = power.unique(return_inverse=True)[1].cpu().numpy()
 
-    def passed(self, before: torch.Tensor, after: torch.Tensor, tracked: int | None) -> _Passed:
-        layout, tones = self._layout, len(self._layout.grid.tones)
+    def level(self, h: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Mean power [B, R, E] of what is received, as far as it is known: |h|^2 and noise, the mean over a step's tones."""
+        grid = self._layout.grid
+        power = self._at.place(self._power[None, None], self._power.new_ones((1, len(self._layout.pilots))))
+        received = h.abs().square().mean(dim=2) * power + torch.where(noise.isinf(), 0.0, noise)
+        if len(grid.tones) == 1:
+            return received.detach()
+        steps = received.detach().unflatten(-1, (grid.times, -1)).mean(dim=-1)
+        return steps.repeat_interleave(len(grid.tones), dim=-1)
+
+    def passed(self, before: torch.Tensor, after: torch.Tensor, tracked: int | None, level: torch.Tensor | None) -> _Passed:
+        layout = self._layout
+        pairs = [(pick(before), pick(after)) for pick in (self._at.data, self._at.pilots)]
+        if level is not None:
+            count = len(layout.data)
+            known = torch.cat([self._at.data(level), self._at.pilots(level)], dim=2)
+            gain, noise = _decomposed_by_level(*(torch.cat(both, dim=2) for both in zip(*pairs, strict=True)), known)
+            return _Passed(gain[..., :count], noise[..., :count], gain[..., count:], noise[..., count:])
 
         def blocks(elements: np.ndarray) -> np.ndarray:
-            return elements // tones // (tracked or layout.grid.times)
+            return elements // len(layout.grid.tones) // (tracked or layout.grid.times)
 
         levels = self._levels.max(initial=0) + 1
-        gain, noise = _decomposed(self._at.data(before), self._at.data(after), blocks(layout.data) * levels + self._levels)
-        pilot_gain, pilot_noise = _decomposed(self._at.pilots(before), self._at.pilots(after), blocks(layout.pilots))
-        return _Passed(gain, noise, pilot_gain, pilot_noise)
+        data, pilots = blocks(layout.data) * levels + self._levels, blocks(layout.pilots)
+        groups = [torch.from_numpy(np.unique(group, return_inverse=True)[1]).to(before.device) for group in (data, pilots)]
+        return _Passed(*(value for pair, group in zip(pairs, groups, strict=True) for value in _decomposed(*pair, group)))
 
 
-def _decomposed(before: torch.Tensor, after: torch.Tensor, group: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and distortion [B, A, n] by projection within each group of elements (Bussgang); a silent group has gain 1."""
-    names, member = np.unique(group, return_inverse=True)
-    place = torch.from_numpy(member).to(before.device)
+def _decomposed(before: torch.Tensor, after: torch.Tensor, group: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gain and distortion [B, A, n] by projection within each group of elements (Bussgang); a silent group has gain 1.
 
-    def total(values: torch.Tensor) -> torch.Tensor:
-        return values.new_zeros((*values.shape[:2], len(names))).index_add(2, place, values)
+    ``group`` int64 [n] or [B, A, n] names the group of each element from 0 on.
+    """
+    place, groups = group.expand(before.shape), int(group.max()) + 1 if group.numel() else 1
+    gain = _projection(before, after, place, groups).gather(2, place)
+    return gain, _rest(before, after - gain * before, place, groups).gather(2, place)
 
-    energy = total(before.abs().square())
-    gain = torch.where(energy > 0, total(after * before.conj()) / energy.clamp(min=torch.finfo(energy.dtype).tiny), 1.0)
+
+def _decomposed_by_level(before: torch.Tensor, after: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gain and distortion [B, A, n] where they depend on the power ``level`` [B, A, n], which moves within a row.
+
+    Projection within groups of equal size by rank of the level, and straight lines between the middles of groups.
+    """
+    n = level.shape[2]
+    groups = max(1, min(_LEVELS, n // _ALIKE))
+    moves = level.amax(dim=2, keepdim=True) > _SAME * level.amin(dim=2, keepdim=True)
+    rank = torch.where(moves, level.argsort(dim=2, stable=True).argsort(dim=2), 0)
+    place = rank * groups // n
+    middle = ((rank + 0.5) * groups / n - 0.5).clamp(0.0, groups - 1.0)
+    middle = torch.where(moves, middle, 0.0)
+    below = middle.floor().long()
+    above, share = (below + 1).clamp(max=groups - 1), middle - below
+
+    def between(values: torch.Tensor) -> torch.Tensor:
+        return values.gather(2, below) * (1.0 - share) + values.gather(2, above) * share
+
+    gain = between(_projection(before, after, place, groups))
+    return gain, between(_rest(before, after - gain * before, place, groups))
+
+
+def _total(values: torch.Tensor, place: torch.Tensor, groups: int) -> torch.Tensor:
+    """Sums [B, A, groups] of values [B, A, n] over the groups that ``place`` names."""
+    return values.new_zeros((*values.shape[:2], groups)).scatter_add(2, place, values)
+
+
+def _projection(before: torch.Tensor, after: torch.Tensor, place: torch.Tensor, groups: int) -> torch.Tensor:
+    """The gain complex [B, A, groups] that leaves least of ``after`` in each group; 1 where nothing was sent."""
+    energy = _total(before.abs().square(), place, groups)
+    common = _total(after * before.conj(), place, groups)
+    return torch.where(energy > 0, common / energy.clamp(min=torch.finfo(energy.dtype).tiny), 1.0)
+
+
+def _rest(before: torch.Tensor, left: torch.Tensor, place: torch.Tensor, groups: int) -> torch.Tensor:
+    """Mean power [B, A, groups] of what the gain leaves."""
     # one degree of freedom went into the gain; pilots of other antennas are silent and take none
-    free = (total((before.abs() > 0).to(energy.dtype)) - 1.0).clamp(min=1.0)
-    rest = total((after - gain.index_select(2, place) * before).abs().square()) / free
-    return gain.index_select(2, place), rest.index_select(2, place)
+    free = (_total((before.abs() > 0).to(left.real.dtype), place, groups) - 1.0).clamp(min=1.0)
+    return _total(left.abs().square(), place, groups) / free

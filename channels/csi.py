@@ -127,9 +127,11 @@ class CSI(ChannelDescription):
 
     def correlation(self, stages: Sequence[ChannelDescription]) -> float:
         """rho of h as it was and as it is."""
+        if self.estimate != "outdated":
+            return 1.0
         from scipy.special import j0
 
-        return float(j0(2.0 * math.pi * self.doppler(stages) * 1e-3 * self.delay_ms)) if self.estimate == "outdated" else 1.0
+        return float(j0(2.0 * math.pi * self.doppler(stages) * 1e-3 * self.delay_ms))
 
     def assumed(self) -> tuple[str, ...]:
         if self.snr_mismatch_db:

@@ -373,7 +373,7 @@ _lock = threading.Lock()
 
 
 def _key(layout: Layout, pilots: np.ndarray) -> tuple[object, ...]:
-    return layout.grid, pilots.tobytes(), layout.data.tobytes()
+    return replace(layout.grid, start=0), pilots.tobytes(), layout.data.tobytes()
 
 
 def _kept(channel: Propagation, key: tuple[object, ...], make: Callable[[], _Plan]) -> _Plan:

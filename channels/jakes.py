@@ -137,7 +137,7 @@ class JakesChannel(FlatChannel):
         turns, antennas = self.turns(grid), (receive, transmit)
         los = Specular(self.k / (self.k + 1.0)) if self.k else None
         wave = draw_paths(draws, np.zeros(1), np.array([1.0 / (self.k + 1.0)]), turns, WAVES_ALONE, antennas, los)
-        steps = wave.gains(1.0, grid.times)[:, :, :, 0].to(torch.complex64)  # [U, R, T, times]
+        steps = wave.gains(1.0, grid.times, start=grid.start)[:, :, :, 0].to(torch.complex64)  # [U, R, T, times]
         return steps.repeat_interleave(len(grid.tones), dim=-1) if len(grid.tones) > 1 else steps
 
     def mean(self, grid: Grid) -> complex:

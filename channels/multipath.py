@@ -71,17 +71,13 @@ class Multipath:
             out = torch.cat([out, out * self._turn(step * out.shape[-1])[..., None]], dim=-1)
         return out[..., :count]
 
-    def response(self, step: float, count: int, frequencies: torch.Tensor) -> torch.Tensor:
-        """Frequency response H complex64 [U, count, F, nr, nt] at the times step * i and ``frequencies`` float64 [F], Hz.
+    def response(self, step: float, count: int, frequencies: torch.Tensor, start: float = 0.0) -> torch.Tensor:
+        """Frequency response H complex64 [U, count, F, nr, nt] at the times start + step * i and ``frequencies`` float64 [F], Hz.
 
         H(t, f) = sum_p g_p(t) exp(-j 2 pi f delays[p]); f is relative to the carrier.
         """
         turns = self.delays[:, None] * frequencies.to(self.delays)
         basis = torch.polar(torch.ones_like(turns), -2.0 * math.pi * turns)  # [P, F]
-        return self._projected(step, count, basis)
-
-    def _projected(self, step: float, count: int, basis: torch.Tensor) -> torch.Tensor:
-        """sum_p g_p(t) basis[p, f], complex64 [U, count, F, nr, nt], a few rows at a time."""
         draws, paths, waves = self.doppler.shape
         pairs = math.prod(self.antennas)
         still = not bool(self.doppler.any())
@@ -89,9 +85,9 @@ class Multipath:
         per_row = pairs * max(times * max(paths, basis.shape[1]), paths * waves * max(1, times // _STEPS), 1)
         rows = max(1, _AT_A_TIME // per_row)
         out = torch.empty((draws, times, basis.shape[1], *self.antennas), dtype=torch.complex64, device=basis.device)
-        for start in range(0, draws, rows):
-            piece = slice(start, start + rows)
-            gains = self.select(piece).gains(step, times)  # [U, nr, nt, P, T]
+        for first in range(0, draws, rows):
+            piece = slice(first, first + rows)
+            gains = self.select(piece).gains(step, times, start)  # [U, nr, nt, P, T]
             out[piece] = (gains.transpose(-1, -2) @ basis).permute(0, 3, 4, 1, 2).to(torch.complex64)
         return out.expand(-1, count, -1, -1, -1) if still else out
 

@@ -59,6 +59,8 @@ class PhaseNoise(ChannelDescription):
 class PreparedPhaseNoise:
     """The prepared stage; see `PhaseNoise`."""
 
+    level_dependent = False
+
     def __init__(self, linewidth: float, rms_deg: float, tracked: int | None):
         self.linewidth, self.rms, self.tracked = linewidth, math.radians(rms_deg), tracked
 

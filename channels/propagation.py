@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import lazy_loader as lazy
 import numpy as np
@@ -46,7 +48,7 @@ class MultipathChannel(ABC):
                 f"lengthen it, or take domain: time"
             )
         wave = self.multipath((receive, transmit), draws)
-        return _as_elements(wave.response(grid.interval_s, grid.times, frequencies(grid)))
+        return _as_elements(wave.response(grid.interval_s, grid.times, frequencies(grid), start=grid.start * grid.interval_s))
 
     def mean(self, grid: Grid) -> complex:
         """0: phases are uniform."""
@@ -95,7 +97,7 @@ class OverTime:
 
     def elements(self, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> torch.Tensor:
         """The part of every element that arrives as itself, complex64 [U, R, T, E]: the mean gain over the window of the FFT."""
-        wave = self.multipath((receive, transmit), draws)
+        wave = self.multipath((receive, transmit), _unread(draws))
         own, _ = _windows(self.delays, grid)  # [P, N]
         basis = torch.from_numpy(self._turns(frequencies(grid).numpy()))  # [P, F]
         out = torch.empty((len(wave), receive, transmit, grid.times, len(grid.tones)), dtype=torch.complex64)
@@ -108,7 +110,7 @@ class OverTime:
     def draw(self, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> Drawn:
         """Amplitudes and Doppler shifts of the waves, and the variance float32 [U, R, E] of what reaches each element from
         others, each of unit power and shared evenly by the transmit antennas."""
-        wave = self.multipath((receive, transmit), draws)
+        wave = self.multipath((receive, transmit), _unread(draws))
         leak = torch.empty((len(wave), receive, grid.elements), dtype=torch.float32)
         for row in range(len(wave)):
             leak[row] = self._leak(wave.select(slice(row, row + 1)), grid)
@@ -183,6 +185,11 @@ class OverTime:
         )
 
 
+def _unread(draws: Sequence[Draw]) -> list[Draw]:
+    """The same streams, left where they are: gains and what is drawn beside them come from the same numbers."""
+    return [replace(draw, rng=copy.deepcopy(draw.rng)) for draw in draws]
+
+
 def _windows(delays: np.ndarray, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
     """Float64 [P, N], 1 where a sample of the FFT's window is of this symbol, and where it is of the one before."""
     sample = np.arange(grid.fft_size)
@@ -194,7 +201,7 @@ def _symbol_gains(wave: Multipath, grid: Grid) -> torch.Tensor:
     """Gain of every path at every sample of the FFT's windows, complex128 [U, R, T, P, times, N]; time 0 is mid-window."""
     length, period = grid.fft_size, grid.fft_size + grid.prefix
     step = 1.0 / (grid.fft_size * grid.spacing_hz)
-    every = wave.gains(step, grid.times * period, start=-step * (length - 1) / 2.0)
+    every = wave.gains(step, grid.times * period, start=step * (grid.start * period - (length - 1) / 2.0))
     return every.unflatten(-1, (grid.times, period))[..., :length]
 
 

@@ -97,6 +97,7 @@ def plan(
     semcom plan scenarios/quickstart.yaml
     """
     from semcom import units
+    from semcom.scenario import shares
     from semcom.sweep.members import curves_of
 
     loaded = options.load(scenario, set_, allow_plugins)
@@ -104,6 +105,11 @@ def plan(
     sources = {point.source: point.source.build() for point in points}
     images = {source: len(built.images()) for source, built in sources.items()}
     uses = sorted({units.channel_uses(point.bandwidth_ratio, *point.source.size) for point in points})
+    held = {
+        f"{count}: {shares(point.channel, count)}": None
+        for point in points
+        if hasattr(point.channel, "stages") and (count := units.channel_uses(point.bandwidth_ratio, *point.source.size))
+    }
     curves = list(curves_of(points[0].systems))
     summary = {
         "name": loaded.name,
@@ -113,6 +119,7 @@ def plan(
         "images": sum(images.values()),
         "repeats": loaded.repeats,
         "channel_uses": uses,
+        "held": list(held),
         "rows": sum(images[point.source] for point in points) * len(curves) * loaded.repeats,
         "absent": {c: m.available() for m in loaded.metrics for c in m.COLUMNS if m.available()},
         "skipped": {name: reason for built in sources.values() for name, reason in built.skipped().items()},
@@ -122,7 +129,7 @@ def plan(
     print(f"{summary['name']}: {summary['points']} points, {summary['images']} images, {loaded.repeats} repeats")
     for axis, values in summary["axes"].items():
         print(f"  {axis}: {', '.join(values)}")
-    print(f"  channel uses an image: {', '.join(map(str, uses))}")
+    print(f"  channel uses an image: {'; '.join(held) or ', '.join(map(str, uses))}")
     for curve in summary["systems"]:
         tuned = ", ".join(f"{path} (of {count})" for path, count in curve["tuned"].items())
         print(f"  {'  ' if curve['role'] == 'member' else ''}{curve['name']}" + (f", tuned: {tuned}" if tuned else ""))

@@ -154,6 +154,7 @@ class _ChainPath:
         layout = self._chain.layout(uses.stop - uses.start)
         _check_length(sum(signal.symbols.shape[1] for signal in signals), layout.symbols)
         part, burst = slice(self._next, self._next + layout.grid.elements), self._bursts
+        layout = replace(layout, grid=replace(layout.grid, start=part.start // len(layout.grid.tones)))
         self._next, self._bursts = part.stop, burst + 1
         h = self._h if self._h.shape[-1] == 1 else self._h[..., part]
         noise = [self._noise(antenna, part) for antenna in range(self._chain.receive)]

@@ -1,6 +1,6 @@
 """Scenario files: read strictly, checked entirely, resolved point by point."""
 
-from semcom.scenario.drawing import draw_channel
+from semcom.scenario.drawing import draw_channel, shares
 from semcom.scenario.json_schema import json_schema
 from semcom.scenario.load import from_mapping, load
 from semcom.scenario.pages import Page, Parameter, catalogue, describe
@@ -20,4 +20,5 @@ __all__ = [
     "from_mapping",
     "json_schema",
     "load",
+    "shares",
 ]

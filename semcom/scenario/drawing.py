@@ -24,7 +24,7 @@ def draw_channel(channel: BaseModel, uses: int | None = None) -> list[str]:
         lines += ["  |", f"  {stage.kind:<{width}}  {role}{': ' if fields else ''}{fields}"]
     lines += ["  |", "symbols as they arrived, unbiased, each with its noise level"]
     if uses is not None:
-        lines.append(f"{uses} channel uses: {_shares(channel, uses)}")
+        lines.append(f"{uses} channel uses: {shares(channel, uses)}")
     assumed = [item for stage in stages for item in getattr(stage, "assumed", tuple)()]
     return [*lines, *(f"free: {item}" for item in dict.fromkeys(assumed))]
 
@@ -44,7 +44,8 @@ def _shown(stage: BaseModel) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _shares(channel: BaseModel, uses: int) -> str:
+def shares(channel: BaseModel, uses: int) -> str:
+    """What ``uses`` granted channel uses hold: symbols, and what is charged beside them. Raises: ValueError for too few."""
     if not hasattr(channel, "layout"):
         return f"{uses} symbols"
     layout = channel.layout(uses)

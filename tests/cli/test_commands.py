@@ -145,6 +145,17 @@ def test_plan_counts_without_running(semcom, scenario, tmp_path):
     assert status == 0 and answer["rows"] == 4 and answer["channel_uses"] == [512] and not (tmp_path / "results").exists()
 
 
+def test_a_scenarios_channel_is_drawn_and_counted(semcom, scenario):
+    data = yaml.safe_load(scenario.read_text())
+    csi = {"kind": "csi", "estimate": "lmmse", "pilots": 12}
+    scenario.write_text(yaml.safe_dump({**data, "channel": ["rayleigh", {"kind": "erasure", "probability": 0.1}, csi]}))
+    out = semcom("show", scenario)[1]
+    assert out.index("rayleigh") < out.index("erasure") < out.index("csi ") and "512 channel uses: 500 symbols, 12 pilots" in out
+    assert "probability 0.2" in semcom("show", scenario, "--set", "channel.erasure.probability=0.2")[1]
+    assert "512: 500 symbols, 12 pilots" in semcom("plan", scenario)[1]
+    assert "give a scenario file" in semcom("show", "rayleigh", "--set", "a=1")[2]
+
+
 def test_list_show_schema_doctor(semcom):
     assert "rayleigh" in semcom("list", "channel")[1]
     _, out, _ = semcom("show", "rayleigh")

@@ -17,6 +17,7 @@ from channels.awgn import AWGN
 from channels.carrier_offset import CarrierOffset
 from channels.chain import Chain
 from channels.cochannel import CoChannel
+from channels.csi import CSI
 from channels.erasure import Erasure
 from channels.impulses import Impulses
 from channels.mimo import MIMO
@@ -84,6 +85,8 @@ SINGLE_CARRIER = {
     "impulses": [RAYLEIGH, Impulses(probability=0.05, ratio_db=15)],
     "erasure": [RAYLEIGH, Erasure(probability=0.2, mean_burst=10)],
     "converter": [AWGN(), ADC(bits=3, clipping_db=8)],
+    "converter behind blocks": [RAYLEIGH, ADC(bits=3, clipping_db=8)],
+    "converter behind fast fading": [Rayleigh(fading="fast"), ADC(bits=6, clipping_db=10)],
     "everything": [
         Amplifier(backoff_db=4),
         PhaseNoise(linewidth=1e-5),
@@ -92,6 +95,7 @@ SINGLE_CARRIER = {
         Impulses(probability=0.02),
         Erasure(probability=0.1),
         CarrierOffset(offset=1e-4, tracked=32),
+        ADC(bits=6, clipping_db=12),
     ],
 }
 
@@ -114,7 +118,7 @@ MULTICARRIER = {
     "carrier offset": [OFDM_GRID, CarrierOffset(offset=2e-3, tracked=1), FREQUENCY],
     "cochannel": [OFDM_GRID, FREQUENCY, CoChannel(sir_db=8, fading="none")],
     "impulses": [OFDM_GRID, FREQUENCY, Impulses(probability=0.02, ratio_db=15)],
-    "converter": [OFDM_GRID, AWGN(), ADC(bits=4, clipping_db=9)],
+    "converter": [OFDM_GRID, FREQUENCY, ADC(bits=4, clipping_db=9)],
 }
 
 
@@ -142,6 +146,15 @@ def test_several_antennas(antennas, others):
         stages = [*stages[:1], Amplifier(backoff_db=4), *stages[1:], CoChannel(sir_db=12), PhaseNoise(linewidth=1e-6, tracked=None)]
     x, seen = sent_and_seen(stages, 10.0)
     assert seen.symbols.shape == x.shape == (100, 1024 * antennas.carried)
+    check_honest(x, seen)
+
+
+@pytest.mark.parametrize("antennas", [a for a in ANTENNAS.values() if a.scheme != "svd"], ids=[n for n, a in ANTENNAS.items() if a.scheme != "svd"])
+@pytest.mark.parametrize("hardware", [(), (Amplifier(backoff_db=4),)], ids=["plain", "amplified"])
+def test_several_antennas_with_gains_from_pilots(antennas, hardware):
+    """Pilots of each antenna in turn: the error of the estimates is in the level of what the detector separates."""
+    x, seen = sent_and_seen([antennas, *hardware, Rayleigh(), CSI(estimate="lmmse", pilots=4)], 12.0, uses=44, rows=1500)
+    assert seen.symbols.shape[1] == 40 * antennas.carried
     check_honest(x, seen)
 
 
