@@ -130,7 +130,7 @@ def _upper_bounds(ax: Axes, drawn: Mapping[str, Curve], looks: Mapping[str, Look
     for (x, high), names in bounds.items():
         for place, name in enumerate(names):
             aside = _aside(ax, (place - (len(names) - 1) / 2) * step)
-            common = {"linestyle": "none", "color": looks[name].color, "transform": aside}
+            common = {"linestyle": "none", "color": looks[name].color, "transform": aside, "clip_on": False}
             ax.plot([x], [high], marker=_arrow(0.048 * step), markersize=16, markerfacecolor="none", markeredgewidth=0.19 * step,
                     zorder=3.4, **common)  # fmt: skip
             ax.plot([x], [high], marker=looks[name].marker, markersize=0.67 * step, markerfacecolor="white",

@@ -28,7 +28,7 @@ def draw(layout: Layout, points: pd.DataFrame, differences: pd.DataFrame, metric
     held = set(points["metric"][points["mean"].notna()])
     wanted = [metric for metric in metrics or asked["metrics"] or plan["metrics"] if metric in held]
     axis = horizontal_axis(plan)
-    figures = dict(_curve_figures(points, wanted, plan, axis))
+    figures = dict(curve_figures(points, wanted, plan))
     figures.update(_difference_figures(differences, wanted, plan, axis))
     if metrics is None:
         figures.update(_panel_figures(layout, plan))
@@ -41,10 +41,10 @@ def horizontal_axis(plan: Mapping[str, Any]) -> str:
     return plan["figures"]["curves"]["axis"] or (axes[0] if axes and "snr_db" not in axes else "snr_db")
 
 
-def _curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
-    """One figure a metric and, for the first, two or more metrics side by side; other axes become facets."""
+def curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """By name: one figure a metric and, for the first, two or more metrics side by side; other axes become facets."""
+    axis, labels = horizontal_axis(plan), _labels(plan)
     points, systems, others = _lines(points, plan, axis)
-    labels = _labels(plan)
     for suffix, part in _slices(points, others[:-1]):
         for metric in metrics:
             yield f"{metric}{suffix}", _drawn(part, metric, axis, others, systems, labels)

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 import semcom
-from semcom.cli.outputs import write_outputs
+from semcom.figures import results
 from semcom.scenario import load
+from semcom.store.reader import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -34,14 +36,27 @@ def test_every_physical_scenario_is_run_here():
     assert set(AXES) <= {path.stem for path in SHIPPED}
 
 
-@pytest.mark.parametrize("name", AXES)
-def test_it_runs_and_is_drawn(name, tmp_path, one_thread):
+def toy(name, folder):
+    """A scenario at toy size, run to its end."""
     fixed = [] if name == "packet_loss" else FIXED
     axes = [f"sweep.{axis}" for axis in AXES[name]]
-    job = semcom.run(ROOT / "scenarios" / f"{name}.yaml", overrides=[*TOY, *fixed, *axes], out=tmp_path)
+    return semcom.run(ROOT / "scenarios" / f"{name}.yaml", overrides=[*TOY, *fixed, *axes], out=folder)
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_it_runs(name, tmp_path, one_thread):
+    job = toy(name, tmp_path)
     points = job.table()
     assert not job.failures
     psnr = points[(points["metric"] == "psnr") & (points["fill"] == "grey")]
     assert psnr["mean"].notna().all() and set(psnr["system"]) == {entry.system for entry in job.plan.entries}
-    write_outputs(job.layout)
-    assert (tmp_path / "figures" / "psnr.png").is_file() and (tmp_path / "figures" / "failure_rate.png").is_file()
+
+
+def test_lines_of_a_figure_may_be_an_axis(tmp_path, one_thread):
+    job = toy("csi_quality", tmp_path)
+    figures = dict(results.curve_figures(job.table(), ["psnr"], read_json(job.layout.plan)))
+    panels = figures["psnr"].axes
+    assert [panel.get_title() for panel in panels] == ["bit recovery", "softcast"]
+    names = list(yaml.safe_load((ROOT / "scenarios" / "csi_quality.yaml").read_text())["sweep"]["channel.csi"])
+    assert [text.get_text() for text in figures["psnr"].legends[0].get_texts()] == names
+    assert {line.get_label() for line in panels[0].lines} >= set(names)
