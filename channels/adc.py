@@ -85,7 +85,7 @@ def quantise(v: torch.Tensor, bits: int, clipping: float | torch.Tensor) -> torc
     limits = {"min": torch.as_tensor(-outermost), "max": torch.as_tensor(outermost)}
     straight = torch.view_as_real(v).clamp(**limits)
     stepped = (((straight.detach() / step).floor() + 0.5) * step).clamp(**limits)
-    return torch.view_as_complex(straight + (stepped - straight.detach()))
+    return torch.view_as_complex(stepped + (straight - straight.detach()))
 
 
 @functools.cache

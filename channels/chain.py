@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -201,12 +202,12 @@ class PreparedChain:
         at = grid.sample_times()
         beside = getattr(self.propagation, "draw", None) if hasattr(self.propagation, "carry") else None
         drawn = [() if beside is None else beside(grid, self.receive, self.transmit, draws)]
-        drawn += [stage.draw(at, self.transmit, draws) for stage in self.transmit_hardware]
+        drawn += [stage.draw(at, self.transmit, own) for stage, own in _each(self.transmit_hardware, draws)]
         counts = {"elements": grid.elements, "samples": len(at)}
-        drawn += [stage.draw(counts[stage.domain], self.receive, draws) for stage in self.interference]
+        drawn += [stage.draw(counts[stage.domain], self.receive, own) for stage, own in _each(self.interference, draws)]
         # an oscillator of the receiver is not that of the transmitter
-        behind = [Draw(draw.rng, draw.stratum, lambda name, draw=draw: draw.stream(f"receiver {name}")) for draw in draws]
-        drawn += [stage.draw(at, self.receive, behind) for stage in self.receive_hardware]
+        behind = _renamed(draws, "receiver {}")
+        drawn += [stage.draw(at, self.receive, own) for stage, own in _each(self.receive_hardware, behind)]
         drawn.append(self.csi.draw(functools.partial(self.gains, grid), draws))
         return tuple(drawn)
 
@@ -349,6 +350,20 @@ def _gains(channel: Any, grid: Grid, receive: int, transmit: int, draws: Sequenc
                 rows.append(gain)
         h = torch.stack(rows, dim=1).unflatten(1, (receive, transmit))
     return h[..., :1] if h.shape[-1] and h.stride(-1) == 0 else h
+
+
+def _renamed(draws: Sequence[Draw], pattern: str) -> list[Draw]:
+    """The same transmissions, whose stream of a name is the one of ``pattern`` with that name."""
+    return [Draw(draw.rng, draw.stratum, lambda name, draw=draw: draw.stream(pattern.format(name))) for draw in draws]
+
+
+def _each(stages: Sequence[Any], draws: Sequence[Draw]) -> Iterator[tuple[Any, Sequence[Draw]]]:
+    """Each stage with its draws: a second one of its kind, such as another interferer, is independent of the first."""
+    seen: Counter[type] = Counter()
+    for stage in stages:
+        earlier = seen[type(stage)]
+        seen[type(stage)] += 1
+        yield stage, _renamed(draws, f"{{}} {earlier}") if earlier else draws
 
 
 # --- places, pilots and what hardware does --------------------------------------------------------------------

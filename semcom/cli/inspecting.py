@@ -55,8 +55,10 @@ def show(
     semcom show receive/image_codec
     semcom show scenarios/quickstart.yaml
     """
+    import yaml
+
     from semcom import registry
-    from semcom.scenario import describe
+    from semcom.scenario import describe, draw_channel
 
     if name.endswith((".yaml", ".yml")):
         return _show_channels(name, set_, allow_plugins, json)
@@ -82,6 +84,9 @@ def show(
             print()
         print("YAML")
         print("\n".join(f"  {line}" for line in description.snippet.strip().splitlines()))
+        if description.role == "channel" and isinstance(written := yaml.safe_load(description.snippet)["channel"], list):
+            print("\nDrawing")
+            print("\n".join(f"  {line}" for line in draw_channel(registry.parse("channel", written, allow_plugins))))
 
 
 def _show_channels(path: str, set_: Optional[list[str]], allow_plugins: bool, json: bool) -> None:

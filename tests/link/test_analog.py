@@ -240,3 +240,15 @@ def test_the_global_generator_is_not_touched():
     state = torch.random.get_rng_state()
     send(Analog().build(Rayleigh(fading="fast").build("cpu"), "cpu"), unit_reals(2, 100), 300, side=side_bits(2, 8))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_interleaved_symbols_come_back_in_order_with_their_levels():
+    channel = Rayleigh(coherence=7).build("cpu")
+    link, plain = Analog(interleave=True).build(channel, "cpu"), Analog().build(channel, "cpu")
+    budget = link.budget(50, Condition(60.0))
+    values = torch.linspace(-1.0, 1.0, 90)[None].repeat(2, 1)
+    message = Message({"x": Reals(values, (90,))}, budget, (8, 8))
+    received = {name: one.send(message, [Condition(60.0)] * 2, Streams.of("ab")).parts["x"] for name, one in (("mixed", link), ("plain", plain))}
+    error = (received["mixed"].values - values).abs() / received["mixed"].noise_std
+    assert error.max() < 6.0  # 180 normal errors
+    assert not torch.equal(received["mixed"].noise_std, received["plain"].noise_std)

@@ -14,6 +14,7 @@ from channels import theory
 from channels.adc import ADC
 from channels.amplifier import Amplifier, rapp_bussgang
 from channels.awgn import AWGN
+from channels.base import Draw
 from channels.carrier_offset import CarrierOffset
 from channels.chain import Chain
 from channels.cochannel import CoChannel
@@ -27,7 +28,7 @@ from channels.phase_noise import PhaseNoise
 from channels.rayleigh import Rayleigh
 from channels.tdl import TDL
 from semcom.link.air import Air, Signal
-from semcom.rng import Streams
+from semcom.rng import Streams, generator
 from semcom.types import Condition
 
 SIGMAS = 4.5
@@ -82,6 +83,7 @@ SINGLE_CARRIER = {
     "phase jitter": [RAYLEIGH, PhaseNoise(linewidth=0, rms_deg=8)],
     "carrier offset": [RAYLEIGH, CarrierOffset(offset=4e-3, tracked=32)],
     "cochannel": [RAYLEIGH, CoChannel(sir_db=8)],
+    "two interferers": [RAYLEIGH, CoChannel(sir_db=8, known="average", fading="none"), CoChannel(sir_db=8, order=16)],
     "impulses": [RAYLEIGH, Impulses(probability=0.05, ratio_db=15)],
     "erasure": [RAYLEIGH, Erasure(probability=0.2, mean_burst=10)],
     "converter": [AWGN(), ADC(bits=3, clipping_db=8)],
@@ -187,6 +189,16 @@ def test_error_rates_of_whole_chains(antennas, m, expected):
     bits, llr = (QAM(m).llrs(y, v) > 0 for y, v in ((x, torch.tensor(1e-3)), (seen.symbols, seen.noise_std.square())))
     rate = (bits != llr).double().mean(dim=1)
     assert abs(float(rate.mean()) - float(expected(10 ** (snr_db / 10)))) < SIGMAS * float(rate.std()) / math.sqrt(rows)
+
+
+def test_stages_of_one_kind_draw_for_themselves():
+    """Two interferers, and the oscillators of both ends, are independent: powers add, and equal phases do not undo each other."""
+    chain = Chain(stages=[PhaseNoise(), AWGN(), CoChannel(), CoChannel(), PhaseNoise()]).build()
+    named = Draw(generator(0), 0.5, lambda name: generator(name))
+    _, before, first, second, after, _ = chain.draw(chain.layout(50).grid, [named])
+    assert not torch.equal(first[0], second[0]) and not torch.equal(before[0], after[0])
+    alone = Chain(stages=[AWGN(), CoChannel()]).build()
+    assert torch.equal(alone.draw(alone.layout(50).grid, [named])[1][0], first[0])
 
 
 def test_erased_symbols_carry_nothing():

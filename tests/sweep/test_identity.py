@@ -67,7 +67,7 @@ def test_the_prior_is_part_of_identity_and_its_folder_is_not(tmp_path):
 
 def test_tuning_asks_again_with_other_predictions(tmp_path, monkeypatch):
     _, asked = planned(tmp_path, "before")
-    monkeypatch.setattr("semcom.link.digital.table_digest", lambda: "another table")
+    monkeypatch.setattr("semcom.link.digital.table_digest", lambda code: f"another table of {code}")
     _, asked_now = planned(tmp_path, "after")
     assert asked != asked_now and len(adaptation.table_digest()) == 16
 
