@@ -184,8 +184,7 @@ class FrameSuccess:
             return snr_db
         information = _mutual_information(self.mcs.bits_per_symbol)
         carried = np.interp(snr_db[:, :used], GRID_DB, information)
-        if self.interleave == "frame":  # the blocks' symbols take turns
-            mean = carried.reshape(len(carried), -1, blocks).mean(axis=1)
-        else:
-            mean = carried.reshape(len(carried), blocks, -1).mean(axis=2)
+        if self.interleave == "frame":  # what is sent s-th is symbol order[s] of the blocks in a row
+            carried = carried[:, np.argsort(fec.symbol_order(used))]
+        mean = carried.reshape(len(carried), blocks, -1).mean(axis=2)
         return np.interp(mean, information, GRID_DB)
