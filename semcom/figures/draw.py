@@ -106,13 +106,14 @@ def _alone(y: np.ndarray) -> list[int]:
 
 
 def _decades(table: pd.DataFrame) -> tuple[float, float]:
-    """Whole decades around every positive mean, and every upper bound where nothing was counted."""
+    """Whole decades, two at least, around every positive mean, and every upper bound where nothing was counted."""
     shown = table["mean"].where(table["mean"] != 0, table["high"]).to_numpy(dtype=float)
     shown = shown[np.isfinite(shown) & (shown > 0)]
     if not len(shown):
         return 1e-3, 1.5
     bottom, top = 10.0 ** math.floor(math.log10(shown.min()) - 0.3), shown.max()
-    return bottom, 1.5 if top > 0.3 else 10.0 ** math.ceil(math.log10(top) + 0.1)
+    top = 1.5 if top > 0.3 else 10.0 ** math.ceil(math.log10(top) + 0.1)
+    return min(bottom, 10.0 ** (math.floor(math.log10(top)) - 2)), top
 
 
 def _upper_bounds(ax: Axes, drawn: Mapping[str, Curve], looks: Mapping[str, Look], positions: int) -> None:

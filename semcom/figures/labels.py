@@ -19,6 +19,7 @@ AXES = {
     "speed_kmh": "Speed [km/h]",
     "delay_spread_ns": "Delay spread [ns]",
     "loss": "Packet loss rate",
+    "known": "Known of the interferer",
     "bits": "Converter resolution [bit]",
 }
 UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "ns": "ns", "kmh": "km/h", "deg": "degrees"}
