@@ -27,6 +27,7 @@ COLORS = 128  # a curve has few: an eighth of the bytes
 
 def run(name: str, work: Path) -> float:
     """Run a scenario into ``work``; the CPU seconds that it took."""
+    shutil.rmtree(work / "figures", ignore_errors=True)  # drawn anew, those of an earlier version gone
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "semcom.cli.main", "run", f"scenarios/{name}.yaml", "--out", str(work)]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -41,7 +42,7 @@ def keep(name: str, work: Path, target: Path) -> None:
     for table in TABLES:
         shutil.copyfile(work / table, target / table)
     for figure in sorted((work / "figures").glob("*.png")):
-        if not figure.name.startswith("panel_"):
+        if not figure.name.startswith(("panel_", "overview")):
             with Image.open(figure) as image:
                 image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(target / figure.name, optimize=True, dpi=(300, 300))
     made = json.loads((work / "provenance.json").read_text(encoding="utf-8"))
