@@ -1,11 +1,12 @@
 # make demo   install into .venv and run the quickstart
 # make test   install into .venv and run the tests
 # make figure run the quickstart and renew the figures of the README
+# make reference   run the scenarios of the physical layer and renew results/reference
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow figure benchmark clean
+.PHONY: demo test test-slow figure reference benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/semcom run scenarios/quickstart.yaml
@@ -19,6 +20,9 @@ test-slow: $(VENV)/.installed-test
 figure: demo
 	cp results/quickstart/figures/overview.png docs/quickstart_curves.png
 	cp results/quickstart/figures/panel_astronaut.png docs/quickstart_panel.png
+
+reference: $(VENV)/.installed
+	$(BIN)/python benchmarks/reference.py
 
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/links.py

@@ -193,6 +193,11 @@ class PreparedChain:
             and not hasattr(self.propagation, "carry")
         )
 
+    @property
+    def is_misjudged(self) -> bool:
+        """Whether the receiver may be wrong about the noise of a burst: by a mismatch, or beside interference."""
+        return self.csi.believed != 1.0 or bool(self.interference)
+
     def gains(self, grid: Grid, draws: Sequence[Draw]) -> torch.Tensor:
         """H complex64 [U, R, T, E], or [U, R, T, 1] where it is the same for all elements; on the CPU."""
         return _gains(self.propagation, grid, self.receive, self.transmit, draws)

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Literal, Protocol
 
 import lazy_loader as lazy
+import numpy as np
 
 from channels import polar
 from channels._sionna import device_name, sionna_phy
@@ -276,14 +277,26 @@ def deinterleave(llr: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
     return llr.reshape(len(llr), -1, bits_per_symbol).transpose(1, 2).reshape(llr.shape)
 
 
-def take_turns(frame: torch.Tensor, blocks: int, bits_per_symbol: int) -> torch.Tensor:
-    """The symbols of ``blocks`` equal code blocks, one of each block after the other, on the last axis of [B, n]."""
-    return frame.reshape(len(frame), blocks, -1, bits_per_symbol).transpose(1, 2).reshape(frame.shape)
+@functools.lru_cache(maxsize=64)
+def symbol_order(count: int) -> np.ndarray:
+    """A fixed scrambled order of ``count`` symbols, int64: what is sent s-th is symbol order[s].
+
+    No structure of the channel, such as streams that take turns, then meets one of the code: of a lifted code, whose
+    checks repeat, every second symbol missing can be fatal where any half of them would do.
+    """
+    return np.random.Generator(np.random.Philox(key=7)).permutation(count)
 
 
-def take_turns_back(frame: torch.Tensor, blocks: int, bits_per_symbol: int) -> torch.Tensor:
-    """The inverse of `take_turns`."""
-    return frame.reshape(len(frame), -1, blocks, bits_per_symbol).transpose(1, 2).reshape(frame.shape)
+def scramble_symbols(frame: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
+    """The symbols of a frame in a fixed scrambled order, on the last axis of [B, n]; the bits of a symbol stay together."""
+    order = torch.from_numpy(symbol_order(frame.shape[1] // bits_per_symbol)).to(frame.device)
+    return frame.unflatten(1, (-1, bits_per_symbol))[:, order].flatten(1)
+
+
+def unscramble_symbols(frame: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
+    """The inverse of `scramble_symbols`."""
+    place = torch.from_numpy(np.argsort(symbol_order(frame.shape[1] // bits_per_symbol))).to(frame.device)
+    return frame.unflatten(1, (-1, bits_per_symbol))[:, place].flatten(1)
 
 
 Interleaving = Literal["block", "frame", "none"]
@@ -295,8 +308,8 @@ class TransportBlock:
     The payload is cut into equal code blocks (LDPC: at most 8448 information bits each, 3840 at rate 1/4 and
     below; polar: at most 1024 coded bits each), each with its CRC. ``interleave``: with ``block`` the coded
     bits of a block are interleaved as in TS 38.212, 5.4.2.2, so that the systematic bits take the stronger
-    bits of a QAM symbol; with ``frame`` the blocks' symbols then take turns, so that each block meets all of
-    the frame's fading; with ``none`` coded bits leave as the encoder made them. Where the blocks do not fill
+    bits of a QAM symbol; with ``frame`` the symbols of all blocks are then sent in a fixed scrambled order, so that each
+    block meets all of the frame's fading and all streams; with ``none`` coded bits leave as the encoder made them. Where the blocks do not fill
     the frame, the last ``padding_bits`` (less than one symbol a block) repeat its beginning and are not
     looked at.
 
@@ -355,7 +368,7 @@ class TransportBlock:
             coded = interleave(coded, self.bits_per_symbol)
         frame = coded.reshape(len(bits), -1)
         if self.interleave == "frame":
-            frame = take_turns(frame, self.blocks, self.bits_per_symbol)
+            frame = scramble_symbols(frame, self.bits_per_symbol)
         return torch.cat([frame, frame[:, : self.padding_bits]], dim=1)
 
     def decode(self, llr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -364,7 +377,7 @@ class TransportBlock:
             raise ValueError(f"LLRs are {tuple(llr.shape)}; expected [B, {self.capacity_bits}]")
         sent = llr[:, : self.blocks * self.block_coded_bits]
         if self.interleave == "frame":
-            sent = take_turns_back(sent, self.blocks, self.bits_per_symbol)
+            sent = unscramble_symbols(sent, self.bits_per_symbol)
         sent = sent.reshape(len(llr) * self.blocks, -1)
         decoded = self._code.decode(sent if self.interleave == "none" else deinterleave(sent, self.bits_per_symbol))
         payload = decoded[:, : -self._crc.length].reshape(len(llr), self.payload_bits)

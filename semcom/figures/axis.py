@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semcom.figures import style
-from semcom.figures.labels import axis_label
+from semcom.figures.labels import SYSTEMS, axis_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,9 +76,10 @@ def dress(ax: Axes, scale: Scale, x_label: str, y_label: str) -> None:
 
 
 def facet_title(facet: str, value: object, labels: Mapping[str, str] | None) -> str:
-    """'Rician K = 6 dB' from the axis label and a value."""
+    """'Rician K = 6 dB' from the axis label and a value; the name of a system, a component or a kind alone."""
     if isinstance(value, str):
-        return value if facet.endswith("kind") else f"{axis_label(facet, labels)} = {value}"
+        by_name = facet in (SYSTEMS, "channel", "source") or facet.endswith(("kind", ".csi"))
+        return value if by_name else f"{axis_label(facet, labels)} = {value}"
     name, _, unit = axis_label(facet, labels).partition(" [")
     number = _fraction(value) if facet.rsplit(".", 1)[-1] == "bandwidth_ratio" else f"{value:g}".replace("-", "−")
     return f"{name} = {number}" + (f" {unit.rstrip(']')}" if unit else "")

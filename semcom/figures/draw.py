@@ -106,13 +106,14 @@ def _alone(y: np.ndarray) -> list[int]:
 
 
 def _decades(table: pd.DataFrame) -> tuple[float, float]:
-    """Whole decades around every positive mean, and every upper bound where nothing was counted."""
+    """Whole decades, two at least, around every positive mean, and every upper bound where nothing was counted."""
     shown = table["mean"].where(table["mean"] != 0, table["high"]).to_numpy(dtype=float)
     shown = shown[np.isfinite(shown) & (shown > 0)]
     if not len(shown):
         return 1e-3, 1.5
     bottom, top = 10.0 ** math.floor(math.log10(shown.min()) - 0.3), shown.max()
-    return bottom, 1.5 if top > 0.3 else 10.0 ** math.ceil(math.log10(top) + 0.1)
+    top = 1.5 if top > 0.3 else 10.0 ** math.ceil(math.log10(top) + 0.1)
+    return min(bottom, 10.0 ** (math.floor(math.log10(top)) - 2)), top
 
 
 def _upper_bounds(ax: Axes, drawn: Mapping[str, Curve], looks: Mapping[str, Look], positions: int) -> None:
@@ -130,7 +131,7 @@ def _upper_bounds(ax: Axes, drawn: Mapping[str, Curve], looks: Mapping[str, Look
     for (x, high), names in bounds.items():
         for place, name in enumerate(names):
             aside = _aside(ax, (place - (len(names) - 1) / 2) * step)
-            common = {"linestyle": "none", "color": looks[name].color, "transform": aside}
+            common = {"linestyle": "none", "color": looks[name].color, "transform": aside, "clip_on": False}
             ax.plot([x], [high], marker=_arrow(0.048 * step), markersize=16, markerfacecolor="none", markeredgewidth=0.19 * step,
                     zorder=3.4, **common)  # fmt: skip
             ax.plot([x], [high], marker=looks[name].marker, markersize=0.67 * step, markerfacecolor="white",

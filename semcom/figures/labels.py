@@ -6,12 +6,23 @@ from collections.abc import Mapping
 
 from semcom.errors import ScenarioError
 
+#: the column that systems are in where a figure's lines are something else
+SYSTEMS = "systems"
 AXES = {
     "snr_db": "Average SNR $E_s/N_0$ [dB]",
     "bandwidth_ratio": "Bandwidth ratio $k/n$",
     "k_db": "Rician $K$ [dB]",
+    "sir_db": "Signal to interference ratio [dB]",
+    "backoff_db": "Amplifier input back-off [dB]",
+    "snr_mismatch_db": "Believed over true SNR [dB]",
+    "error_variance": "Variance of the CSI error",
+    "speed_kmh": "Speed [km/h]",
+    "delay_spread_ns": "Delay spread [ns]",
+    "loss": "Packet loss rate",
+    "known": "Known of the interferer",
+    "bits": "Converter resolution [bit]",
 }
-UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "kmh": "km/h"}
+UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "ns": "ns", "kmh": "km/h", "deg": "degrees"}
 
 
 def axis_label(axis: str, labels: Mapping[str, str] | None = None) -> str:
@@ -26,7 +37,7 @@ def axis_label(axis: str, labels: Mapping[str, str] | None = None) -> str:
         return labels[axis]
     if (last := axis.rsplit(".", 1)[-1]) in AXES:
         return AXES[last]
-    words = axis.replace(".", " ").replace("_", " ").split()
+    words = axis.replace(".*.", " ").replace(".", " ").replace("_", " ").split()
     unit = UNITS.get(words[-1]) if len(words) > 1 else None
     text = " ".join(words[:-1] if unit else words)
     return text[:1].upper() + text[1:] + (f" [{unit}]" if unit else "")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semcom.figures import style
+from semcom.figures.axis import facet_title
 from semcom.figures.curves import curve_grid, curves
-from semcom.figures.labels import metric_label
+from semcom.figures.labels import SYSTEMS, metric_label
 from semcom.figures.panel import panel
 from semcom.store.layout import Layout, safe_name
 from semcom.store.panel import Cell, panel_cells
@@ -27,7 +28,7 @@ def draw(layout: Layout, points: pd.DataFrame, differences: pd.DataFrame, metric
     held = set(points["metric"][points["mean"].notna()])
     wanted = [metric for metric in metrics or asked["metrics"] or plan["metrics"] if metric in held]
     axis = horizontal_axis(plan)
-    figures = dict(_curve_figures(points, wanted, plan, axis))
+    figures = dict(curve_figures(points, wanted, plan))
     figures.update(_difference_figures(differences, wanted, plan, axis))
     if metrics is None:
         figures.update(_panel_figures(layout, plan))
@@ -40,10 +41,10 @@ def horizontal_axis(plan: Mapping[str, Any]) -> str:
     return plan["figures"]["curves"]["axis"] or (axes[0] if axes and "snr_db" not in axes else "snr_db")
 
 
-def _curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
-    """One figure a metric and, for the first, two or more metrics side by side; other axes become facets."""
-    systems = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
-    others, labels = [other for other in plan["axes"] if other != axis], _labels(plan)
+def curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """By name: one figure a metric and, for the first, two or more metrics side by side; other axes become facets."""
+    axis, labels = horizontal_axis(plan), _labels(plan)
+    points, systems, others = _lines(points, plan, axis)
     for suffix, part in _slices(points, others[:-1]):
         for metric in metrics:
             yield f"{metric}{suffix}", _drawn(part, metric, axis, others, systems, labels)
@@ -63,9 +64,7 @@ def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mappi
     if not len(table):
         return
     first, held = table["baseline"].iloc[0], set(table["metric"])
-    table = table.drop(columns="baseline")
-    others = [other for other in plan["axes"] if other != axis]
-    systems = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
+    table, systems, others = _lines(table.drop(columns="baseline"), plan, axis)
     for suffix, part in _slices(table, others[:-1]):
         for metric in metrics:
             if metric in held:
@@ -74,6 +73,26 @@ def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mappi
                 for ax in figure.axes:
                     ax.axhline(0.0, color="black", linewidth=0.6)
                 yield f"difference_{metric}{suffix}", figure
+
+
+def _lines(points: pd.DataFrame, plan: Mapping[str, Any], axis: str) -> tuple[pd.DataFrame, list[Any], list[str]]:
+    """The points with what the lines of the figures are as their column ``system``, the lines in their order, and the other axes.
+
+    Where the lines are an axis, systems (without references and members) become an axis of their own.
+    """
+    others = [other for other in plan["axes"] if other != axis]
+    lines = plan["figures"]["curves"].get("lines", "systems")
+    if lines == "systems":
+        return points, list(dict.fromkeys(entry["system"] for entry in plan["entries"])), others
+    names = {value: _line_name(lines, value) for value in dict.fromkeys(entry["values"][lines] for entry in plan["entries"])}
+    turned = points[points["role"] == style.SYSTEM].rename(columns={"system": SYSTEMS, lines: "system"})
+    turned = turned.assign(system=turned["system"].map(names))
+    return turned, list(names.values()), [*(other for other in others if other != lines), SYSTEMS]
+
+
+def _line_name(axis: str, value: Any) -> str:
+    """What a line is called: a name as it stands, a number with its field and unit."""
+    return value if isinstance(value, str) else facet_title(axis, value, None)
 
 
 def _labels(plan: Mapping[str, Any]) -> dict[str, str]:

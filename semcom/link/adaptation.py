@@ -110,8 +110,18 @@ def _probe(chain: PreparedChain, layout: Layout, symbols: int, snr_db: float, dr
         chain.draw(grid, draws),
     )
     with torch.no_grad():
-        snr = chain.carry(burst).snr()
-    return snr.expand(rows, layout.symbols)[:, :symbols].numpy()
+        seen = chain.carry(burst)
+        snr = seen.snr().expand(rows, layout.symbols)
+        if chain.is_misjudged:
+            snr = snr / _misjudged(seen.symbols - burst.x, snr)
+    return snr[:, :symbols].numpy()
+
+
+def _misjudged(error: torch.Tensor, snr: torch.Tensor) -> torch.Tensor:
+    """How many times the noise of each transmission is what the receiver believes, [R, 1]: nobody's rate is chosen by a mistake."""
+    arrived = snr > 0
+    ratio = torch.where(arrived, error.abs().square() * snr, 0.0).sum(dim=1, keepdim=True) / arrived.sum(dim=1, keepdim=True).clamp(min=1)
+    return torch.where(ratio > 0, ratio, 1.0)
 
 
 @functools.cache
@@ -184,8 +194,7 @@ class FrameSuccess:
             return snr_db
         information = _mutual_information(self.mcs.bits_per_symbol)
         carried = np.interp(snr_db[:, :used], GRID_DB, information)
-        if self.interleave == "frame":  # the blocks' symbols take turns
-            mean = carried.reshape(len(carried), -1, blocks).mean(axis=1)
-        else:
-            mean = carried.reshape(len(carried), blocks, -1).mean(axis=2)
+        if self.interleave == "frame":  # what is sent s-th is symbol order[s] of the blocks in a row
+            carried = carried[:, np.argsort(fec.symbol_order(used))]
+        mean = carried.reshape(len(carried), blocks, -1).mean(axis=2)
         return np.interp(mean, information, GRID_DB)

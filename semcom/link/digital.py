@@ -77,7 +77,7 @@ class Digital(Component):
     list_size: Literal[2, 4, 8, 16, 32] = Field(polar.LIST_SIZE, description="polar: paths of the list decoder")
     interleave: Interleaving = Field(
         "block",
-        description="coded bits: block, within a code block as in TS 38.212; frame, the blocks' symbols take turns as well; none",
+        description="coded bits: block, within a code block as in TS 38.212; frame, all symbols in a scrambled order as well; none",
     )
 
     @model_validator(mode="before")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -61,6 +61,12 @@ class Grid(BaseModel):
         if all(isinstance(value, int) for value in written):
             return int
         return str if any(isinstance(value, str) for value in written) else float
+
+
+def named(written: Any) -> bool:
+    """Whether the values of an axis stand under names: a mapping to components or lists of stages, and no `Grid`."""
+    is_mapping = isinstance(written, Mapping) and written and not set(written) & set(Grid.model_fields)
+    return bool(is_mapping) and all(isinstance(value, (str, Mapping, list)) for value in written.values())
 
 
 def repeated(values: Sequence[Any]) -> Any | None:

@@ -7,10 +7,10 @@ from math import prod
 from typing import Any
 
 from semcom.errors import allowed
-from semcom.scenario.axes import MOST_POINTS, Grid, repeated
+from semcom.scenario.axes import MOST_POINTS, Grid, named, repeated
 from semcom.scenario.components import find, unfold
 from semcom.scenario.paths import below, split
-from semcom.scenario.scenario import decibels, ratio, text_of
+from semcom.scenario.scenario import EVERY_SYSTEM, decibels, ratio, targets, text_of
 from semcom.scenario.sentences import given
 from semcom.scenario.systems import ROLES
 from semcom.scenario.yaml_file import Keys, Problem, dotted
@@ -40,6 +40,8 @@ class AxisReader:
 
     def _is_axis(self, axis: str) -> bool:
         keys = split(self.data, axis)
+        if keys[:2] == EVERY_SYSTEM:
+            return bool(self._targets(axis)) or self._no_axis(axis, ())
         for place, role in self._places():
             if keys[: len(place)] != place:
                 continue
@@ -55,6 +57,9 @@ class AxisReader:
                 return True
             return self._no_axis(axis, [f"{self._written_as(place)}.{name}" for name in sorted(fields)])
         return self._no_axis(axis, ())
+
+    def _targets(self, axis: str) -> tuple[Keys, ...]:
+        return targets(self.data, axis, self.allow_plugins)
 
     def _is_list(self, keys: Keys) -> bool:
         return keys == ("channel",) and isinstance(self.data.get("channel"), list)
@@ -122,7 +127,9 @@ class AxisReader:
         return value
 
     def _is_given(self, axis: str) -> bool:
-        keys = split(self.data, axis)
+        return any(self._is_given_at(axis, keys) for keys in self._targets(axis))
+
+    def _is_given_at(self, axis: str, keys: Keys) -> bool:
         value = self._at(keys)
         if value is None or (self._is_stage(keys) and len(keys) == 2 and _is_bare(value)):
             return False  # a stage in a list that is nothing but its kind keeps the place of those that are swept
@@ -144,9 +151,11 @@ class AxisReader:
         if not written:
             self.problems.append(Problem(at, "the list is empty; give at least one value"))
             return None
-        keys = split(self.data, axis)
+        keys = self._targets(axis)[0]
         component = any(keys == place and role for place, role in self._places())
-        values = [self._value(keys, value, (*at, index), component) for index, value in enumerate(written)]
+        items = self.written.get(axis)
+        places = list(items) if named(items) else range(len(written))
+        values = [self._value(keys, value, (*at, place), component) for place, value in zip(places, written, strict=True)]
         if (twice := repeated(values)) is not None:
             self.problems.append(Problem(at, f"{given(text_of(twice))} is listed twice"))
         return tuple(values) if len(self.problems) == before else None
@@ -168,4 +177,5 @@ def _is_bare(value: Any) -> bool:
 
 
 def _listed(written: Any) -> list[Any]:
-    return [value for value in written if value is not None] if isinstance(written, list) else []
+    values = written.values() if named(written) else written
+    return [value for value in values if value is not None] if isinstance(written, list) or named(written) else []

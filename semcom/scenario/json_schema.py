@@ -8,11 +8,19 @@ from pydantic import BaseModel
 
 from semcom import registry
 from semcom.errors import ScenarioError
+from semcom.scenario.axes import Grid
 from semcom.scenario.schema import ScenarioFile
 from semcom.scenario.systems import ROLES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _OUTSIDE = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+_NAMED = {
+    "type": "object",
+    "description": "components, or lists of stages, under the names that figures and tables give them",
+    "propertyNames": {"not": {"enum": list(Grid.model_fields)}},
+    "additionalProperties": {"type": ["string", "object", "array"]},
+    "minProperties": 1,
+}
 _RATIO = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\s*[0-9]+\s*/\s*[0-9]+\s*$"}]}
 
 
@@ -34,6 +42,7 @@ def json_schema() -> dict[str, Any]:
     top["metrics"] |= {"items": {"$ref": "#/$defs/metric"}, "minItems": 1}
     top["systems"] |= {"minProperties": 1}
     values = top["sweep"].pop("additionalProperties")
+    values["anyOf"].append(_NAMED)
     top["sweep"] |= {
         "patternProperties": {r"^(snr_db|bandwidth_ratio|source|channel|systems)($|\.)": values},
         "additionalProperties": False,

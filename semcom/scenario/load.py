@@ -14,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 from semcom import registry, units
 from semcom.errors import ScenarioError, allowed
 from semcom.scenario import overrides as beside
+from semcom.scenario.axes import named
 from semcom.scenario.axis_reader import AxisReader
 from semcom.scenario.components import parse, unfold
 from semcom.scenario.paths import order, split
-from semcom.scenario.scenario import Scenario, Section, axes_of, ratio, resolve, text_of
+from semcom.scenario.scenario import Scenario, Section, axes_of, ratio, resolve, targets, text_of
 from semcom.scenario.schema import Curves, Figures, Panel, ScenarioFile
 from semcom.scenario.sentences import given, problems
 from semcom.scenario.systems import ROLES, SystemSpec
@@ -79,7 +80,7 @@ class _Checker:
         self.sizes: dict[tuple[int, int], str] = {}
 
     def scenario(self, name: str) -> Scenario | None:
-        raw = _without_nothing(self.document.data)
+        raw, self.names = _without_names(_without_nothing(self.document.data))
         file = self._shape(raw)
         systems = {key: _entry(entry) for key, entry in file.systems.items() if entry is not None}
         self.data = {key: unfold(getattr(file, key)) if key in ("source", "channel") else getattr(file, key) for key in _SINGLE}
@@ -98,7 +99,7 @@ class _Checker:
         plain = self._canonical(file, file.name or name)
         scenario = Scenario(
             plain["name"], file.seed, file.repeats, tuple(metrics), self.axes, figures, file.execution, plain,
-            self.allow_plugins, self.document,
+            self.names, self.allow_plugins, self.document,
         )  # fmt: skip
         self._layouts(scenario)
         return None if self.problems else scenario
@@ -143,7 +144,7 @@ class _Checker:
 
     def _resolve(self) -> None:
         """Every section, at every combination of the axes that write into it."""
-        for section, axes in axes_of(self.data, self.axes).items():
+        for section, axes in axes_of(self.data, self.axes, self.allow_plugins).items():
             if section[0] in self._broken or not (section[0] in self.data or axes):
                 continue
             found: dict[tuple[Keys, str], list[dict[str, Any]]] = {}
@@ -180,10 +181,12 @@ class _Checker:
     def _placed(self, keys: Keys, sentence: str, where: Sequence[Mapping[str, Any]], count: int) -> Problem:
         """A problem where the user wrote its cause: at a value of an axis, or in the section."""
         for axis in sorted(where[0], key=lambda axis: order(split(self.data, axis)), reverse=True):
-            written = split(self.data, axis)
-            if keys[: len(written)] == written:
+            places = targets(self.data, axis, self.allow_plugins)
+            written = next((place for place in places if keys[: len(place)] == place), None)
+            if written is not None:
                 value = where[0][axis]
-                index = (self.axes[axis].index(value),) if isinstance(self._written(axis), list) else ()
+                number = self.axes[axis].index(value)
+                index = (number,) if isinstance(self._written(axis), list) else self.names.get(axis, ())[number : number + 1]
                 if sum(values[axis] == value for values in where) < count // len(self.axes[axis]):
                     sentence += _at({other: item for other, item in where[0].items() if other != axis})
                 return Problem(("sweep", axis, *index, *keys[len(written) :]), sentence)
@@ -260,6 +263,10 @@ class _Checker:
         axis = figures.curves.axis
         if axis is not None and axis not in self.axes and "sweep" not in self._broken:
             self.problems.append(Problem(("figures", "curves", "axis"), f"'{axis}' is not swept; {allowed(axis, self.axes)}"))
+        lines = figures.curves.lines
+        if lines != "systems" and (lines not in self.axes or lines == axis) and "sweep" not in self._broken:
+            others = ["systems", *(other for other in self.axes if other != axis)]
+            self.problems.append(Problem(("figures", "curves", "lines"), f"'{lines}' cannot be the lines; {allowed(lines, others)}"))
         swept = self.axes.get("snr_db", (self.data.get("snr_db"),))
         for index, snr_db in enumerate(figures.panel.snr_db):
             if snr_db not in swept and "snr_db" not in self._broken | ({"snr_db"} if swept == (None,) else set()):
@@ -267,7 +274,8 @@ class _Checker:
                 self.problems.append(Problem(at, f"{snr_db:g} was given; expected one of the swept values: {given(list(swept))}"))
         drawn = tuple(dict.fromkeys(column for metric in shown for column in names.get(metric, ())))
         curves = Curves(
-            axis=axis or (list(self.axes)[-1] if self.axes else None),
+            axis=axis or next((other for other in reversed(self.axes) if other != lines), None),
+            lines=lines,
             metrics=drawn or tuple(c for m in metrics for c in columns(m)),
         )
         return Figures(curves=curves, panel=Panel(images=figures.panel.images, snr_db=figures.panel.snr_db))
@@ -281,6 +289,7 @@ class _Checker:
         if "snr_db" in fixed:
             fixed["snr_db"] = float(fixed["snr_db"])
         sweep = {axis: [_short(str(v) if axis == "bandwidth_ratio" else v) for v in values] for axis, values in self.axes.items()}
+        sweep |= {axis: dict(zip(names, sweep[axis], strict=True)) for axis, names in self.names.items() if axis in sweep}
         systems = {key: {part: _short(item) for part, item in entry.items()} for key, entry in self.data["systems"].items()}
         plain = {
             "name": name, "seed": file.seed, **fixed, "sweep": sweep, "systems": systems,
@@ -289,6 +298,13 @@ class _Checker:
             "execution": file.execution.model_dump(mode="json"),
         }  # fmt: skip
         return {key: item for key, item in plain.items() if item or key not in ("sweep", "figures")}
+
+
+def _without_names(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+    """The data with the values of each axis as a list, and the names under which they stood."""
+    sweep = data.get("sweep")
+    names = {axis: tuple(map(str, items)) for axis, items in sweep.items() if named(items)} if isinstance(sweep, Mapping) else {}
+    return {**data, **({"sweep": {**sweep, **{axis: list(sweep[axis].values()) for axis in names}}} if names else {})}, names
 
 
 def columns(metric: BaseModel) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from semcom.errors import allowed
 from semcom.scenario.axes import exact
-from semcom.scenario.components import parse, unfold
+from semcom.scenario.components import find, parse, unfold
 from semcom.scenario.identity import digest
 from semcom.scenario.paths import assign, order, split
 from semcom.scenario.schema import Execution, Figures
@@ -24,6 +24,8 @@ from semcom.scenario.yaml_file import Document, Dumper, Keys, Problem
 
 #: a part of a scenario that is resolved by itself: ("channel",), ("systems", "softcast")
 Section = tuple[str, ...]
+#: how an axis begins that writes into all systems that have its field
+EVERY_SYSTEM = ("systems", "*")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Scenario:
     """A scenario without faults. Make one with `load` or `from_mapping`.
 
     ``axes`` maps each swept path to its values, in the order of the sweep: ``snr_db`` is the innermost.
+    ``names`` holds what figures and tables call the values of an axis, where the scenario names them.
     ``data`` is the scenario as plain data, in canonical form.
     """
 
@@ -63,6 +66,7 @@ class Scenario:
     figures: Figures
     execution: Execution
     data: Mapping[str, Any] = field(repr=False)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     allow_plugins: bool = False
     document: Document | None = field(default=None, compare=False, repr=False)
     _resolved: dict = field(default_factory=dict, compare=False, repr=False)
@@ -73,7 +77,7 @@ class Scenario:
 
     def points(self) -> list[Point]:
         """The grid of all axes: the first axis is the slowest, ``snr_db`` the fastest."""
-        names, own = list(self.axes), axes_of(self.data, self.axes)
+        names, own = list(self.axes), axes_of(self.data, self.axes, self.allow_plugins)
         grid = product(*(range(len(values)) for values in self.axes.values()))
         return [self._point(dict(zip(names, place, strict=True)), own) for place in grid]
 
@@ -115,25 +119,48 @@ class Scenario:
                 systems.append(self._resolved[key])
             else:
                 single[section[0]] = self._resolved[key]
-        values = {axis: text_of(self.axes[axis][index]) for axis, index in place.items()}
+        values = {axis: self._shown(axis, index) for axis, index in place.items()}
         return Point(values, systems=tuple(systems), **single)
+
+    def _shown(self, axis: str, index: int) -> Any:
+        return self.names[axis][index] if axis in self.names else text_of(self.axes[axis][index])
 
 
 def sections(data: Mapping[str, Any]) -> list[Section]:
     return [("source",), ("bandwidth_ratio",), ("channel",), ("snr_db",), *(("systems", name) for name in data["systems"])]
 
 
-def axes_of(data: Mapping[str, Any], axes: Iterable[str]) -> dict[Section, tuple[str, ...]]:
+def axes_of(data: Mapping[str, Any], axes: Iterable[str], allow_plugins: bool = False) -> dict[Section, tuple[str, ...]]:
     """The axes that write into each section."""
-    keys_of = {axis: split(data, axis) for axis in axes}
+    keys_of = {axis: targets(data, axis, allow_plugins) for axis in axes}
     return {
-        section: tuple(axis for axis, keys in keys_of.items() if keys[: len(section)] == section) for section in sections(data)
+        section: tuple(axis for axis, places in keys_of.items() if any(keys[: len(section)] == section for keys in places))
+        for section in sections(data)
     }
+
+
+def targets(data: Mapping[str, Any], axis: str, allow_plugins: bool = False) -> tuple[Keys, ...]:
+    """The places that an axis writes to: one, or with ``systems.*`` that of every system that has such a field."""
+    keys = split(data, axis)
+    if keys[:2] != EVERY_SYSTEM:
+        return (keys,)
+    places = [("systems", name, *keys[2:]) for name in data["systems"]]
+    return tuple(place for place in places if _has_field(data, place, allow_plugins))
+
+
+def _has_field(data: Mapping[str, Any], keys: Keys, allow_plugins: bool) -> bool:
+    if len(keys) < 4:
+        return len(keys) == 3 and keys[2] in ROLES
+    component = unfold(data["systems"][keys[1]].get(keys[2])) if keys[2] in ROLES else None
+    found = None if component is None else find(str(keys[2]), component, keys[:3], allow_plugins)
+    return not isinstance(found, (Problem, type(None))) and (keys[3] == "kind" or keys[3] in found.model_fields)
 
 
 def resolve(data: Mapping[str, Any], section: Section, values: Mapping[str, Any], allow_plugins: bool) -> Any:
     """A section with the ``values`` of its axes in place: a number, a description or a SystemSpec, or its problems."""
-    keys_of = {axis: split(data, axis) for axis in values}
+    keys_of = {
+        axis: next(keys for keys in targets(data, axis, allow_plugins) if keys[: len(section)] == section) for axis in values
+    }
     for axis in sorted(values, key=lambda axis: order(keys_of[axis])):
         data = assign(data, keys_of[axis], values[axis])
         if isinstance(data, Problem):

@@ -42,6 +42,7 @@ class Curves(Section):
     """Curves of metrics over one axis."""
 
     axis: str | None = Field(None, description="the horizontal axis, one of the sweep's; snr_db where it is swept")
+    lines: str = Field("systems", description="what the lines are: systems, or another axis of the sweep; each system then has a panel")
     metrics: tuple[str, ...] = Field((), description="metrics to draw, one figure each; all if left out")
 
 
@@ -88,7 +89,7 @@ class ScenarioFile(Section):
     channel: Any = Field(None, description="the radio channel between all transmitters and receivers")
     snr_db: Any = Field(None, description="average Es/N0 at the receiver, dB; give it here or sweep it")
     sweep: dict[str, list[Any] | Grid | None] = Field(
-        {}, description="values of any field by its path: a list, or start, stop and step; several axes make a grid"
+        {}, description="values of any field by its path: a list, start, stop and step, or components under names; several axes make a grid"
     )
     systems: dict[ShownName, SystemEntry | None] = Field({}, description="the systems that are compared, by name")
     metrics: list[Any] = Field([], description="what is measured of every reconstruction")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from channels import theory
-from channels.fec import LdpcCode, PolarCode, TransportBlock, Uncoded, segment, take_turns, take_turns_back
+from channels.fec import LdpcCode, PolarCode, TransportBlock, Uncoded, scramble_symbols, segment, unscramble_symbols
 from channels.modulation import QAM
 from channels.polar import CRC_BITS, MAX_CODED_BITS, Polar
 
@@ -146,14 +146,32 @@ def test_an_uncoded_frame_arrives_as_often_as_all_its_symbols_do():
 
 
 def test_frame_interleaving_spreads_every_block_over_the_whole_frame():
-    """Symbol s of the frame is of block s mod blocks; what is lost of the frame is lost of each block in equal shares."""
-    blocks, per_block, m = 3, 4, 2
+    """Every stretch, and every second symbol, holds of each block about its share."""
+    blocks, per_block, m = 4, 1000, 2
     frame = torch.arange(blocks * per_block * m)[None]
-    mixed = take_turns(frame, blocks, m)
-    assert torch.equal(take_turns_back(mixed, blocks, m), frame)
-    of_block = (mixed // (per_block * m))[0, ::m]
-    assert of_block.tolist() == [s % blocks for s in range(blocks * per_block)]
+    mixed = scramble_symbols(frame, m)
+    assert torch.equal(unscramble_symbols(mixed, m), frame)
     assert torch.equal(mixed[0, 1::m], mixed[0, ::m] + 1)  # the bits of a symbol stay together
+    of_block = (mixed // (per_block * m))[0, ::m]
+    for half in (of_block[: len(of_block) // 2], of_block[len(of_block) // 2 :], of_block[::2], of_block[1::2]):
+        share = torch.bincount(half, minlength=blocks) / per_block
+        # hypergeometric: a half is drawn of all symbols, per_block of which are the block's
+        deviation = math.sqrt(0.25 * (1 - 1 / blocks) / per_block)
+        assert bool(((share - 0.5).abs() < 4.5 * deviation).all())
+
+
+@pytest.mark.parametrize("modulation", [4, 8])
+def test_ldpc_survives_a_lost_stream_only_where_symbols_are_scrambled(modulation):
+    """Every second symbol is erased, the others are clean: enough for rate 1/3 unless the pattern is that of the code."""
+    arrived = {}
+    for interleave in ("block", "frame"):
+        frame = TransportBlock(modulation * 4096, Fraction(1, 3), modulation, code=LdpcCode(), interleave=interleave)
+        bits = random_bits(2, frame.payload_bits)
+        llr = over_awgn(frame.encode(bits), modulation, 40.0).unflatten(1, (-1, modulation))
+        llr[:, 1::2] = 0.0
+        arrived[interleave] = frame.decode(llr.flatten(1))[1]
+    assert bool(arrived["frame"].all())
+    assert not bool(arrived["block"].any())
 
 
 def test_frame_interleaving_saves_a_frame_from_a_fade_that_kills_a_block():
