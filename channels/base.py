@@ -295,13 +295,21 @@ class Antennas(Protocol):
         ...
 
     def detect(
-        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender
+        self,
+        y: torch.Tensor,
+        h: torch.Tensor,
+        noise_var: torch.Tensor,
+        power: torch.Tensor,
+        sender: Sender,
+        distorted: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Unbiased streams [B, S, d] and their noise variances [B, S, d].
 
         ``y`` [B, R, d]; ``h`` [B, R, T, d], or [B, R, T, 1] where it holds for all d, as the receiver knows it, gains of
         hardware included; its error is already in ``noise_var`` (broadcastable to y); ``power`` float32 [1, S, d], the
         mean power of x, known to both; ``sender`` what precode was given. A row of h that is zero gives 0 and inf.
+        ``distorted`` [B, R, T, d]: what the hardware of each transmit antenna adds arrives over the same h, and so in step at
+        all receive antennas; h times its standard deviation, beside ``noise_var``.
         """
         ...
 

@@ -247,7 +247,7 @@ class PreparedChain:
         (other,) = next(drawn) or (None,)
         estimate = self.csi.estimate(self.propagation, at.data(h), sounding, None if other is None else at.data(other), layout)
         if self.csi.is_blind:
-            return self._blind(at.data(y), noise, reports)
+            return self._blind(at.data(y), at.data(noise), reports)
         symbols, variances = self._detect(at.data(y), at.data(noise), estimate, front, back, power, sender)
         return Observation(symbols.mT.flatten(1), variances.mT.flatten(1).sqrt(), reports=reports)
 
@@ -262,10 +262,12 @@ class PreparedChain:
         if not hardware:
             return x, passed
         grid, times = layout.grid, layout.grid.sample_times()
-        samples = self._samples(x, grid)
+        # elements of power 1 are samples of power 1 although guards and DC are empty: back-off is from the mean power
+        drive = math.sqrt(grid.fft_size / len(grid.tones))
+        samples = self._samples(x, grid) * drive
         for stage in hardware:
             samples = stage.apply(samples, times, next(drawn))
-            out = samples if self.waveform is None else self.waveform.elements(samples, grid)
+            out = (samples if self.waveform is None else self.waveform.elements(samples, grid)) / drive
             here = groups.passed(x, out, stage.tracked, level if stage.level_dependent else None)
             x, passed = out, here if passed is None else passed.then(here)
         return x, passed
@@ -308,21 +310,24 @@ class PreparedChain:
         if back is not None:
             y, noise = y / back.gain, noise + back.noise / back.gain.abs().square()
         per_antenna = power.sum(dim=1, keepdim=True) / (self.transmit * power.shape[1])  # [1, 1, d]
+        distorted = None
         if front is None:
             noise = noise + (error * per_antenna[:, None]).sum(dim=2) * (self.transmit if error.shape[2] == 1 else 1)
         else:
             sent = front.gain.abs().square() * per_antenna + front.noise  # [B, T, d]
-            noise = noise + (h.abs().square() * front.noise[:, None] + error * sent[:, None]).sum(dim=2)
+            noise = noise + (error * sent[:, None]).sum(dim=2)
+            distorted = h * front.noise.sqrt()[:, None]
             h = h * front.gain[:, None]
         if self.antennas is None:
+            noise = noise if distorted is None else noise + distorted[:, :, 0].abs().square()
             return _equalised(y, h[:, :, 0], noise)
         lost = noise.isinf().any(dim=1, keepdim=True)
-        symbols, variance = self.antennas.detect(y, h, noise.masked_fill(lost, 1.0), power, sender)
+        symbols, variance = self.antennas.detect(y, h, noise.masked_fill(lost, 1.0), power, sender, distorted)
         return symbols.masked_fill(lost, 0.0), variance.masked_fill(lost, math.inf)
 
     def _blind(self, y: torch.Tensor, noise: torch.Tensor, reports: dict[str, torch.Tensor]) -> Observation:
         """Symbols as they came; the level of the noise alone."""
-        return Observation(y[:, 0], noise[:, 0, : y.shape[2]].sqrt(), blind=True, reports=reports)
+        return Observation(y[:, 0], noise[:, 0].sqrt(), blind=True, reports=reports)
 
 
 def _equalised(y: torch.Tensor, h: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
