@@ -213,8 +213,12 @@ class PreparedChain:
 
     # --- a burst
 
-    def carry(self, burst: Burst) -> Observation:
-        """Symbols as the receiver has them after its equaliser, unbiased, in units of ``burst.x``. Differentiable in x."""
+    def carry(self, burst: Burst, inside: dict[str, torch.Tensor] | None = None) -> Observation:
+        """Symbols as the receiver has them after its equaliser, unbiased, in units of ``burst.x``. Differentiable in x.
+
+        ``inside``, where given, is told what is otherwise out of sight: "received" [B, R, d] before the equaliser, "estimate"
+        and "error_var" [B, R, T, d] of the gains, and with hardware at the transmitter its "samples" and what it "radiated".
+        """
         layout, sigma = burst.layout, burst.sigma[..., None]  # [B, 1, 1]
         at = _Places(layout, burst.x.device)
         drawn = iter(burst.drawn)
@@ -230,7 +234,7 @@ class PreparedChain:
         x, reports = at.place(sent, _pilots(layout, self.transmit, burst.x)), {}
         if self.transmit_hardware:
             reports["papr_db"] = papr_db(self._samples(x.detach(), layout.grid).flatten(1))
-        out, front = self._through(self.transmit_hardware, x, layout, groups, drawn)
+        out, front = self._through(self.transmit_hardware, x, layout, groups, drawn, inside=inside)
         leak = 0.0
         if of_propagation:
             y, leak = self.propagation.carry(out, h, layout.grid, of_propagation)
@@ -246,14 +250,17 @@ class PreparedChain:
             sounding = self._sounding(at.pilots(y), at.pilots(noise), layout, front, back)
         (other,) = next(drawn) or (None,)
         estimate = self.csi.estimate(self.propagation, at.data(h), sounding, None if other is None else at.data(other), layout)
+        if inside is not None:
+            inside |= {"received": at.data(y), "estimate": estimate.h, "error_var": estimate.error_var.expand(estimate.h.shape)}
         if self.csi.is_blind:
             return self._blind(at.data(y), at.data(noise), reports)
         symbols, variances = self._detect(at.data(y), at.data(noise), estimate, front, back, power, sender)
         return Observation(symbols.mT.flatten(1), variances.mT.flatten(1).sqrt(), reports=reports)
 
     def _through(
-        self, hardware: Sequence[Any], x: torch.Tensor, layout: Layout, groups: _Groups, drawn, level: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, _Passed | None]:
+        self, hardware: Sequence[Any], x: torch.Tensor, layout: Layout, groups: _Groups, drawn, level: torch.Tensor | None = None,
+        inside: dict[str, torch.Tensor] | None = None,
+    ) -> tuple[torch.Tensor, _Passed | None]:  # fmt: skip
         """Elements [B, A, E] behind hardware, and the gain and distortion of its stages together; None where there is none.
 
         ``level`` [B, A, E] is the mean power of each element as the receiver knows it, where it may move within a burst.
@@ -264,12 +271,14 @@ class PreparedChain:
         grid, times = layout.grid, layout.grid.sample_times()
         # elements of power 1 are samples of power 1 although guards and DC are empty: back-off is from the mean power
         drive = math.sqrt(grid.fft_size / len(grid.tones))
-        samples = self._samples(x, grid) * drive
+        samples = before = self._samples(x, grid) * drive
         for stage in hardware:
             samples = stage.apply(samples, times, next(drawn))
             out = (samples if self.waveform is None else self.waveform.elements(samples, grid)) / drive
             here = groups.passed(x, out, stage.tracked, level if stage.level_dependent else None)
             x, passed = out, here if passed is None else passed.then(here)
+        if inside is not None:
+            inside |= {"samples": before, "radiated": samples}
         return x, passed
 
     def _samples(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
