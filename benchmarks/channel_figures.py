@@ -45,7 +45,7 @@ def fading():
 
 
 def profiles():
-    fig = style.figure(style.PAGE, 2.1)
+    fig = style.figure(style.PAGE, 2.3)
     with style.context():
         powers, spectra = fig.subplots(1, 2)
         frequency = np.linspace(0.0, 1.0, 400)  # times the RMS delay spread
@@ -55,11 +55,14 @@ def profiles():
             powers.plot(one.delays, shown, given.marker, color=given.color, markersize=3.0, label=f"TDL-{name}")
             response = np.abs(np.exp(-2j * math.pi * frequency[:, None] * one.delays) @ one.total)
             spectra.plot(frequency, response, color=given.color, linestyle=style.STROKES[index % 4], linewidth=1.1, label=f"TDL-{name}")
-        powers.set(xlim=(-0.3, 13.0), ylim=(-45.0, 2.0))
+        powers.set(xlim=(-0.5, 21.5), ylim=(-38.0, 2.0))
         figures._dress(powers, "delay over RMS delay spread", "power of a path [dB]")
         figures._dress(spectra, "frequency distance times RMS delay spread", "correlation of $H$, magnitude")
-        powers.legend(frameon=False, ncols=2, loc="lower right", prop={"size": style.SIZE, "family": style.FONT}, handletextpad=0.2)
-        spectra.legend(frameon=False, ncols=2, loc="upper right", prop={"size": style.SIZE, "family": style.FONT})
+        pairs = [tuple(both) for both in zip(powers.get_lines(), spectra.get_lines(), strict=True)]
+        names = [line.get_label() for line in spectra.get_lines()]
+        fig.legend(
+            pairs, names, loc="outside lower center", ncols=5, frameon=False, prop={"size": style.SIZE, "family": style.FONT}, handlelength=3.0
+        )
     return fig
 
 
@@ -80,7 +83,8 @@ def clouds(chains: dict[str, list[str | dict]], snr_db: float, bits: int):
     for name, chain in chains.items():
         seen = look(*chain, snr_db=snr_db, bits=bits)
         shown.append(Cloud(name, np.where(np.isfinite(seen.noise_std[0]), seen.symbols[0], np.nan), seen.points))
-    return figures.constellations(shown, f"{2**bits}-QAM after the equaliser, {snr_db:g} dB")
+    name = "QPSK" if bits == 2 else f"{2**bits}-QAM"
+    return figures.constellations(shown, f"{name} after the equaliser, {snr_db:g} dB")
 
 
 def hardware():
@@ -112,7 +116,7 @@ def interference():
 def amplifier():
     seen = look("ofdm", {"kind": "amplifier", "backoff_db": 3}, "awgn", uses=16384)
     theory = rapp_bussgang(3.0, 2.0)
-    note = f"back-off 3 dB, p = 2; for Gaussian samples the gain is {theory.gain:.3f} and the distortion {10 * math.log10(theory.distortion):.1f} dB"
+    note = f"back-off 3 dB, p = 2; for Gaussian samples the gain is {theory.gain:.3f} and the distortion −{-10 * math.log10(theory.distortion):.1f} dB"
     of = {"into the amplifier": seen.samples[0, 0], "radiated": seen.radiated[0, 0]}
     return figures.hardware(of, seen.layout.grid.fft_size, 1e-3 * seen.layout.grid.spacing_hz, note)
 

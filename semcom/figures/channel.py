@@ -89,7 +89,7 @@ def surfaces(pairs: Sequence[Gains], interval_ms: float, frequencies_khz: np.nda
     with style.context():
         grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for row, pair in enumerate(pairs):
-            panels = [(pair.name, _decibels(pair.truth), shared)]
+            panels = [("truth" if rows == 1 else f"{pair.name}, truth" if has_estimate else pair.name, _decibels(pair.truth), shared)]
             if has_estimate:
                 error = _decibels(pair.estimate - pair.truth)
                 panels.append(("estimate" if rows == 1 else f"{pair.name}, estimate", _decibels(pair.estimate), shared))
@@ -103,7 +103,7 @@ def surfaces(pairs: Sequence[Gains], interval_ms: float, frequencies_khz: np.nda
                 _dress(ax, "time [ms]" if row == rows - 1 else "", f"frequency [{unit}]" if column == 0 else "", grid=False)
                 if column != 0 or columns == 1:
                     bar = fig.colorbar(image, ax=ax if columns == 1 or column == 2 else [grid[row, 0], ax], pad=0.015, fraction=0.06)
-                    bar.set_label("error [dB]" if column == 2 else r"$|H|$ [dB]", labelpad=1.0, **style.TEXT)
+                    bar.set_label("error [dB]" if column == 2 else r"$|H|$ [dB]", labelpad=3.0, **style.TEXT)
                     bar.ax.tick_params(labelsize=style.SIZE, labelfontfamily=style.FONT, width=0.6, length=2.0, pad=1.5)
         fig.supxlabel(note, fontsize=style.SMALL, fontfamily=style.FONT)
     return fig
@@ -124,14 +124,17 @@ def courses(pairs: Sequence[Gains], note: str) -> Figure:
             if pair.estimate is not None:
                 known = _decibels(pair.estimate[:, 0])
                 ax.plot(uses, known, color=style.PALETTE[1], linewidth=0.9, linestyle=(0, (4, 1.5)), label="estimate")
-                title += f"; error {_db(pair.measured_var)} dB, stated {_db(pair.error_var)} dB"
+                title = f"{title}: " if len(pairs) > 1 else ""
+                title += f"error: {_db(pair.measured_var)} dB; stated {_db(pair.error_var)} dB"
             ax.set_title(title, **style.TEXT, pad=3.0)
-            middle = np.nanmedian(_decibels(pair.truth))
-            ax.set_ylim(min(ax.get_ylim()[0], middle - 5.0), max(ax.get_ylim()[1], middle + 5.0))
             across = "channel use" if number + columns >= len(pairs) else ""
             _dress(ax, across, r"$|h|$ [dB]" if number % columns == 0 else "")
             if number == 0 and pair.estimate is not None:
                 ax.legend(frameon=False, loc="best", prop={"size": style.SIZE, "family": style.FONT}, handlelength=2.4)
+        levels = _decibels(np.stack([pair.truth for pair in pairs]))
+        low, high = max(FLOOR_DB, float(levels.min())), float(levels.max())
+        room = max(1.0, 0.5 * (10.0 - high + low))  # a constant gain is a line in the middle, and not noise
+        grid[0, 0].set_ylim(low - room, high + room)
         fig.supxlabel(note, fontsize=style.SMALL, fontfamily=style.FONT)
     return fig
 
