@@ -238,6 +238,8 @@ class PreparedChain:
         leak = 0.0
         if of_propagation:
             y, leak = self.propagation.carry(out, h, layout.grid, of_propagation)
+            # stated for elements of unit power: an amplifier radiates less, and so do parts of low power
+            leak = leak * out.detach().abs().square().sum(dim=1, keepdim=True).mean(dim=2, keepdim=True)
         else:
             y = (h * out[:, None]).sum(dim=2) if self.transmit > 1 else h[:, :, 0] * out
         disturbed, variance = self._disturbances(sigma, layout.grid, drawn)
@@ -330,9 +332,7 @@ class PreparedChain:
         if self.antennas is None:
             noise = noise if distorted is None else noise + distorted[:, :, 0].abs().square()
             return _equalised(y, h[:, :, 0], noise)
-        lost = noise.isinf().any(dim=1, keepdim=True)
-        symbols, variance = self.antennas.detect(y, h, noise.masked_fill(lost, 1.0), power, sender, distorted)
-        return symbols.masked_fill(lost, 0.0), variance.masked_fill(lost, math.inf)
+        return self.antennas.detect(y, h, noise, power, sender, distorted)
 
     def _blind(self, y: torch.Tensor, noise: torch.Tensor, reports: dict[str, torch.Tensor]) -> Observation:
         """Symbols as they came; the level of the noise alone."""
