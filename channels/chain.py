@@ -235,16 +235,21 @@ class PreparedChain:
         if self.transmit_hardware:
             reports["papr_db"] = papr_db(self._samples(x.detach(), layout.grid).flatten(1))
         out, front = self._through(self.transmit_hardware, x, layout, groups, drawn, inside=inside)
-        leak = 0.0
+        leak, leaked = 0.0, None
         if of_propagation:
             y, leak = self.propagation.carry(out, h, layout.grid, of_propagation)
             # stated for elements of unit power: an amplifier radiates less, and so do parts of low power
-            leak = leak * out.detach().abs().square().sum(dim=1, keepdim=True).mean(dim=2, keepdim=True)
+            radiated = out.detach().abs().square().sum(dim=1, keepdim=True).mean(dim=2, keepdim=True)
+            if leak.ndim == 4:
+                leaked = at.data(_root(leak) * radiated.sqrt()[:, None])
+                leak = leak.diagonal(dim1=1, dim2=2).real.mT
+            leak = leak * radiated
         else:
             y = (h * out[:, None]).sum(dim=2) if self.transmit > 1 else h[:, :, 0] * out
         disturbed, variance = self._disturbances(sigma, layout.grid, drawn)
         y = y + disturbed + burst.noise * (sigma / math.sqrt(2.0))
-        noise = (self.csi.believed * sigma.square() + variance + leak).expand(len(y), self.receive, -1)
+        apart = (self.csi.believed * sigma.square() + variance).expand(len(y), self.receive, -1)
+        noise = apart + leak
         level = groups.level(h, noise) if self.receive_hardware else None
         y, back = self._through(self.receive_hardware, y, layout, groups, drawn, level)
         sounding = None
@@ -256,7 +261,9 @@ class PreparedChain:
             inside |= {"received": at.data(y), "estimate": estimate.h, "error_var": estimate.error_var.expand(estimate.h.shape)}
         if self.csi.is_blind:
             return self._blind(at.data(y), at.data(noise), reports)
-        symbols, variances = self._detect(at.data(y), at.data(noise), estimate, front, back, power, sender)
+        if leaked is not None:  # it is told by its direction
+            noise = apart
+        symbols, variances = self._detect(at.data(y), at.data(noise), estimate, front, back, power, sender, leaked)
         return Observation(symbols.mT.flatten(1), variances.mT.flatten(1).sqrt(), reports=reports)
 
     def _through(
@@ -314,9 +321,9 @@ class PreparedChain:
 
     def _detect(
         self, y: torch.Tensor, noise: torch.Tensor, estimate: Estimate, front: _Passed | None, back: _Passed | None,
-        power: torch.Tensor, sender: Sender,
+        power: torch.Tensor, sender: Sender, leaked: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """Streams [B, S, d] and their noise variances [B, S, d]."""
+        """Streams [B, S, d] and their noise variances [B, S, d]; ``leaked`` [B, R, R, d] are sources of noise of unit variance."""
         h, error = estimate.h, estimate.error_var
         if back is not None:
             y, noise = y / back.gain, noise + back.noise / back.gain.abs().square()
@@ -332,7 +339,8 @@ class PreparedChain:
         if self.antennas is None:
             noise = noise if distorted is None else noise + distorted[:, :, 0].abs().square()
             return _equalised(y, h[:, :, 0], noise)
-        return self.antennas.detect(y, h, noise, power, sender, distorted)
+        sources = [one for one in (distorted, leaked) if one is not None]
+        return self.antennas.detect(y, h, noise, power, sender, torch.cat(sources, dim=2) if sources else None)
 
     def _blind(self, y: torch.Tensor, noise: torch.Tensor, reports: dict[str, torch.Tensor]) -> Observation:
         """Symbols as they came; the level of the noise alone."""
@@ -345,6 +353,14 @@ def _equalised(y: torch.Tensor, h: torch.Tensor, noise: torch.Tensor) -> tuple[t
     nothing = (square == 0) | noise.isinf()
     symbols = torch.where(nothing, 0.0, y * h.conj() / square.masked_fill(square == 0, 1.0))
     return symbols, torch.where(nothing, math.inf, noise / square)
+
+
+def _root(covariance: torch.Tensor) -> torch.Tensor:
+    """Sources [B, R, R, E] of unit variance, the second R of them, that have this covariance [B, R, R, E]."""
+    matrix = covariance.movedim(3, 1).to(torch.complex128)
+    size = matrix.diagonal(dim1=-2, dim2=-1).real.mean(dim=-1)[..., None, None]
+    ridge = (1e-6 * size + 1e-12) * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)  # float32 rounding
+    return torch.linalg.cholesky(matrix + ridge).movedim(1, 3).to(torch.complex64)
 
 
 def _gains(channel: Any, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> torch.Tensor:

@@ -199,7 +199,7 @@ def last_to_front(h: torch.Tensor) -> torch.Tensor:
 
 
 def _sources(distorted: torch.Tensor | None) -> torch.Tensor | None:
-    """Distortion of the transmit antennas as the detector takes it, [B, d or 1, R, T]."""
+    """Sources of noise as the detector takes them, [B, d or 1, R, K]."""
     return None if distorted is None else last_to_front(distorted)
 
 

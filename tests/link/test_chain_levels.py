@@ -61,6 +61,39 @@ def test_a_transmitter_s_distortion_comes_over_h_and_no_antenna_averages_it_away
         assert float(errors[of].mean()) == pytest.approx(1.0, abs=SIGMAS * 3.0 / math.sqrt(float(of.sum())))
 
 
+@pytest.mark.parametrize(
+    "antennas", [(), ({"kind": "mimo"},), ({"kind": "mimo", "scheme": "mrc", "transmit_antennas": 1, "receive_antennas": 4},)]
+)
+def test_what_leaks_has_the_power_that_is_radiated_and_comes_over_the_same_late_paths(antennas):
+    small = {"kind": "ofdm", "fft_size": 16, "cyclic_prefix": 0, "guards": [1, 1]}
+    late = {"kind": "tdl", "delay_spread_ns": 3000, "domain": "time"}
+    channel = normal(stages(small, {"kind": "amplifier", "backoff_db": 6}, *antennas, late)).build("cpu")
+    uses, rows = 14 * 6, 150
+    x = gaussian(rows, channel.layout(uses).symbols)
+    (seen,) = air(channel, 40.0, uses, rows).carry([Signal(x)])
+    each = normalised_errors(x, seen).mean(dim=1)  # rows are independent, elements of one are not
+    assert float(each.mean()) == pytest.approx(1.0, abs=SIGMAS * float(each.std()) / math.sqrt(rows))
+
+
+def test_a_pair_of_symbols_that_lost_one_element_is_what_the_other_element_says():
+    channel = normal(stages({"kind": "mimo", "scheme": "alamouti"}, "rayleigh", {"kind": "erasure", "probability": 0.3})).build("cpu")
+    rows, uses = 100, 200
+    x = gaussian(rows, uses)
+    (seen,) = air(channel, 15.0, uses, rows).carry([Signal(x)])
+    (lost,) = channel.draw(channel.layout(uses).grid, _draws(rows))[1]
+    pairs = lost[:, 0].unflatten(1, (-1, 2))
+    assert torch.equal(seen.noise_std.isinf().unflatten(1, (-1, 2)), pairs.all(dim=2, keepdim=True).expand_as(pairs))
+    errors = normalised_errors(x, seen).unflatten(1, (-1, 2))
+    for count in (0, 1):
+        of = errors[pairs.sum(dim=2) == count]
+        assert float(of.mean()) == pytest.approx(1.0, abs=SIGMAS * math.sqrt(2.0 / of.numel()))  # streams of a pair may share noise
+
+
+def _draws(rows: int) -> list[Draw]:
+    streams = Streams.of([f"image {i}" for i in range(rows)])
+    return [Draw(streams.generator("fading", i), 0.5, lambda name, i=i: streams.generator(name, i)) for i in range(rows)]
+
+
 def test_coloured_noise_is_whitened_as_its_covariance_says():
     rng = np.random.default_rng(3)
     h, f = (torch.from_numpy(rng.standard_normal((4, n)) + 1j * rng.standard_normal((4, n))) for n in (2, 3))
