@@ -27,10 +27,12 @@ class ADC(ChannelDescription):
     The output is a gain times the input plus a distortion that is uncorrelated with it (Bussgang); for Gaussian samples
     both are exact sums over the levels (`adc_bussgang`). The receiver divides by the gain and adds the distortion to its
     noise level. Where the channel moves within a burst the gain control does not: weak symbols meet few steps and strong ones
-    clip, so that gain and distortion are found for each level of the power that comes in.
+    clip, so that gain and distortion are found for each level of the power that comes in. A constellation of few points on a
+    single carrier is far from Gaussian to a converter of one or two bits: what it does to noise and signal then differs, the
+    noise level handed on is too large and the slope up to a few per cent off 1; with OFDM, or from three bits on, both hold.
 
     Charges: nothing. Units: dB over the RMS of a real dimension. References: Max 1960; Widrow, Kollar 2008, section 1.2;
-    Bussgang 1952; Mezghani, Nossek 2012, equation 9.
+    Bussgang 1952; Mezghani, Nossek 2012.
 
     Example::
 

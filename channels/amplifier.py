@@ -29,12 +29,12 @@ class Amplifier(ChannelDescription):
     The output is a gain times the input plus a distortion that is uncorrelated with it (Bussgang). The receiver divides by
     the gain and adds the distortion to its noise level. For the nearly Gaussian samples of OFDM both are integrals
     (`rapp_bussgang`); a single carrier without pulse shaping distorts its outer points alone, and phase modulation not at all.
-    What leaks out of band is not modelled: samples are taken at the symbol or FFT rate.
+    What leaks out of band is not modelled: samples are taken at the symbol or FFT rate. A pilot that one of A antennas sends at
+    the power of all meets an amplifier of 1/A of the saturated power, and is compressed.
 
     Charges: nothing in uses; power as above. ``papr_db`` is reported for every image: of these samples, a few tenths of a
     decibel below that of the continuous signal.
-    Units: power relative to saturation. References: Rapp 1991, equation 1; Bussgang 1952; Dardari, Tralli, Vaccari 2000,
-    equations 8 and 11.
+    Units: power relative to saturation. References: Rapp 1991; Bussgang 1952; Dardari, Tralli, Vaccari 2000.
 
     Example::
 
@@ -78,7 +78,7 @@ class PreparedAmplifier:
 
 
 def rapp_amplitude(r: np.ndarray, smoothness: float) -> np.ndarray:
-    """r / (1 + r^(2p))^(1/(2p)): amplitude in and out, relative to saturation (Rapp 1991, equation 1).
+    """r / (1 + r^(2p))^(1/(2p)): amplitude in and out, relative to saturation (Rapp 1991).
 
     Written by the larger of r and 1, so that a high power does not overflow.
     """
@@ -113,7 +113,7 @@ def limiter_bussgang(backoff_db: float) -> bussgang.Bussgang:
     """The closed form of an ideal limiter (p to infinity) for CN(0, 1) samples.
 
     With v^2 the input back-off: gain = (1 - exp(-v^2) + sqrt(pi)/2 v erfc(v)) / v and power = (1 - exp(-v^2)) / v^2, in
-    units of saturation (Dardari, Tralli, Vaccari 2000, equations 16 and 17).
+    units of saturation (Dardari, Tralli, Vaccari 2000).
     """
     v = 10.0 ** (backoff_db / 20.0)
     gain = (-math.expm1(-v * v) + math.sqrt(math.pi) / 2.0 * v * math.erfc(v)) / v

@@ -30,7 +30,7 @@ def of_complex_gaussian(amplitude: Callable[[np.ndarray], np.ndarray]) -> Bussga
     """The decomposition of x -> amplitude(|x|) x / |x| for x ~ CN(0, 1), which samples of many subcarriers are.
 
     gain = E[amplitude(r) r] and power = E[amplitude(r)^2], over t = r^2 of density exp(-t) by quadrature; the
-    distortion is power - gain^2. References: Bussgang 1952; Dardari, Tralli, Vaccari 2000, equations 8 and 11.
+    distortion is power - gain^2. References: Bussgang 1952; Dardari, Tralli, Vaccari 2000.
     """
     from scipy.integrate import quad
 
@@ -48,7 +48,7 @@ def of_real_gaussian(thresholds: np.ndarray, levels: np.ndarray) -> Bussgang:
 
     gain = E[q(v) v] is the sum of the steps times the density at their thresholds; power = sum of levels^2 times their
     probabilities. Exact. A complex sample of power 1 whose two dimensions are quantised alike has the same gain, and
-    the same distortion relative to its power. References: Max 1960, equations 1 and 2; Bussgang 1952.
+    the same distortion relative to its power. References: Max 1960; Bussgang 1952.
     """
     from scipy.special import ndtr
 

@@ -25,8 +25,8 @@ class CarrierOffset(ChannelDescription):
     offset in subcarrier spacings. Nothing is random.
 
     Charges: nothing; the pilots that tracking would take are listed as free.
-    Units: turns a sample (single carrier: a channel use). References: Moose 1994, equations 4 to 6; Pollet, Van Bladel,
-    Moeneclaey 1995, equation 9.
+    Units: turns a sample (single carrier: a channel use). References: Moose 1994; Pollet, Van Bladel,
+    Moeneclaey 1995.
 
     Example::
 

@@ -41,7 +41,7 @@ def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str, colou
     E G^H R^-1, with R = I + F F^H and F the whitened sources (for zero forcing without the I).
 
     Shapes: h complex [..., Nr, S]; noise_var [..., Nr], or broadcastable to it, inf where an antenna heard nothing.
-    References: Tse, Viswanath 2005, sections 8.3.2 and 8.3.3, equations 8.66 to 8.68; Verdu 1998, section 6.2.
+    References: Tse, Viswanath 2005, section 8.3; Verdu 1998, chapter 6.
     """
     if method not in DETECTORS:
         raise ValueError(f"detector '{method}'; allowed: {', '.join(DETECTORS)}")

@@ -25,7 +25,7 @@ class Impulses(ChannelDescription):
     Where the receiver knows which samples were hit (``known: places``) their noise level is sigma^2 (1 + ratio); where not
     (``known: average``) every sample has the mean level, right on average alone: PROTOCOL's deliberate mismatch.
 
-    Charges: nothing. A higher probability keeps the impulses of a lower one. References: Ghosh 1996, equations 4 to 9, the
+    Charges: nothing. A higher probability keeps the impulses of a lower one. References: Ghosh 1996, the
     error rate of a mixture (`channels.theory.ber_bernoulli_gaussian`).
 
     Example::

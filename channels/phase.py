@@ -19,7 +19,7 @@ def wiener_step_variance(linewidth: float) -> float:
     """Variance of a Wiener phase from one sample to the next, rad^2: 2 pi times the linewidth over the sample rate.
 
     ``linewidth`` is the full width at half power of the oscillator's Lorentzian line, as a fraction of the sample rate
-    (Pollet, Van Bladel, Moeneclaey 1995, equation 4; Demir, Mehrotra, Roychowdhury 2000).
+    (Pollet, Van Bladel, Moeneclaey 1995; Demir, Mehrotra, Roychowdhury 2000).
     """
     return 2.0 * math.pi * linewidth
 
@@ -29,7 +29,7 @@ def common_rotation(theta: torch.Tensor) -> torch.Tensor:
 
     Where these are the samples of an OFDM symbol (without prefix), every subcarrier is multiplied by J_0 and the others leak
     into it with the power 1 - |J_0|^2 (all of unit power, one-tap channel), exactly, by Parseval.
-    References: Armada 2001, equation 6; Petrovic, Rave, Fettweis 2007.
+    References: Armada 2001; Petrovic, Rave, Fettweis 2007.
     """
     return torch.polar(torch.ones_like(theta), theta).mean(dim=-1)
 
@@ -44,7 +44,7 @@ def wiener_error(step_variance: float, samples: int) -> float:
 def offset_rotation(offset: float, samples: int) -> complex:
     """J_0 of a carrier offset that turns ``offset`` times in N samples: of an OFDM symbol, that many subcarrier spacings.
 
-    sin(pi e) / (N sin(pi e / N)) exp(j pi e (N - 1) / N): for large N a sinc (Moose 1994, equation 6).
+    sin(pi e) / (N sin(pi e / N)) exp(j pi e (N - 1) / N): for large N a sinc (Moose 1994).
     """
     if offset % samples == 0:
         return 1.0 + 0.0j

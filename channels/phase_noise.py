@@ -31,7 +31,7 @@ class PhaseNoise(ChannelDescription):
 
     Charges: nothing; the pilots that tracking would take are listed as free.
     Units: linewidth relative to the sample rate (single carrier: the symbol rate); degrees. References: Pollet, Van Bladel,
-    Moeneclaey 1995, equation 4; Armada 2001, equation 6; Demir, Mehrotra, Roychowdhury 2000.
+    Moeneclaey 1995; Armada 2001; Demir, Mehrotra, Roychowdhury 2000.
 
     Example::
 

@@ -27,7 +27,7 @@ def water_filling(gains: torch.Tensor, noise_var: torch.Tensor) -> torch.Tensor:
     p_i = max(0, level - noise_var / g_i). With gains in falling order the level over the m best modes is
     (1 + sum of their noise_var / g) / m; the largest m that leaves all of them power is used.
     Shapes: gains in any order, not negative; noise_var positive, broadcastable to [..., 1].
-    References: Telatar 1999, section 3.1; Tse, Viswanath 2005, equations 5.43 and 7.12.
+    References: Telatar 1999, section 3.1; Tse, Viswanath 2005, sections 5.3.3 and 7.1.1.
     """
     floor = (noise_var / gains.to(torch.float64)).clamp(max=1e300)  # a dead mode: a floor that no water reaches
     ordered, order = floor.sort(dim=-1)

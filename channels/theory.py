@@ -117,7 +117,7 @@ def ber_zero_forcing(bits_per_symbol: int, snr: ArrayLike, transmit_antennas: in
     """Bit error rate of each stream of spatial multiplexing with zero forcing over independent Rayleigh gains.
 
     The SNR after detection is SNR / Nt times a gamma variable of shape Nr - Nt + 1 (Winters, Salz, Gitlin 1994;
-    Gore, Heath, Paulraj 2002, equation 8): diversity Nr - Nt + 1.
+    Gore, Heath, Paulraj 2002): diversity Nr - Nt + 1.
     """
     return ber_mrc(bits_per_symbol, np.asarray(snr, dtype=float) / transmit_antennas, receive_antennas - transmit_antennas + 1)
 
@@ -125,7 +125,7 @@ def ber_zero_forcing(bits_per_symbol: int, snr: ArrayLike, transmit_antennas: in
 def ber_bernoulli_gaussian(bits_per_symbol: int, snr: ArrayLike, probability: float, impulse_ratio: float) -> np.ndarray:
     """Bit error rate over AWGN with impulses: each use has ``1 + impulse_ratio`` times the noise with ``probability``.
 
-    A mixture of two Gaussians (Ghosh 1996, equation 9). Decisions do not depend on the noise level: it holds
+    A mixture of two Gaussians (Ghosh 1996). Decisions do not depend on the noise level: it holds
     whether the receiver knows where the impulses are or not.
     """
     snr = np.asarray(snr, dtype=float)
@@ -138,7 +138,7 @@ def ber_qpsk_cochannel(snr: float, sir: float, interferer_bits: int, phases: int
 
     The mean over its points q and phases of Q(sqrt(SNR) (1 + sqrt(2 / SIR) Re(q e^(j phase)))): decisions on the
     sign of I, so the noise level does not matter. The mean over ``phases`` equidistant phases of a periodic analytic
-    function converges exponentially. References: Prabhu 1969, equation 3, for the conditional probability.
+    function converges exponentially. References: Prabhu 1969, for the conditional probability.
     """
     sides = 1 if interferer_bits == 1 else 2
     levels, _ = _gray_pam(interferer_bits // sides)
@@ -233,7 +233,7 @@ def outage_probability_diversity(rate: float, snr: float, order: int) -> float:
     """P(log2(1 + g SNR) < rate) for g a sum of ``order`` independent unit-mean Rayleigh powers: gamma of that shape.
 
     Maximum ratio combining has the order and the SNR of its branches; Alamouti's code 2 N and half the SNR
-    (Tse, Viswanath 2005, equations 5.57 and 5.64).
+    (Tse, Viswanath 2005, section 5.4).
     """
     from scipy.stats import gamma
 
