@@ -39,7 +39,10 @@ CODES = {"ldpc": LdpcCode(), "polar": PolarCode()}
 #: What the columns ``iterations`` and ``decoder`` say.
 DECODERS = {
     "ldpc": (ITERATIONS, DECODER),
-    "polar": (POLAR_LIST, "5G polar (uplink, CRC11), successive cancellation then CRC-aided list, list size in column iterations, Sionna"),
+    "polar": (
+        POLAR_LIST,
+        "5G polar (uplink, CRC11), successive cancellation then CRC-aided list, list size in column iterations, Sionna",
+    ),
 }
 #: A point ends at this many errors: a standard error of 18 % of the rate.
 ENOUGH_ERRORS = 30

@@ -73,7 +73,7 @@ def bursts(lost: np.ndarray) -> np.ndarray:
         ends = [e + 1 for e in edges if row[e]]
         if starts:
             ends = [e for e in ends if e > starts[0]]
-        found += [end - start for start, end in zip(starts, ends)]  # a burst that the row cuts has no end
+        found += [end - start for start, end in zip(starts, ends, strict=False)]  # a burst that the row cuts has no end
     return np.array(found, dtype=int)
 
 

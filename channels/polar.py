@@ -95,7 +95,9 @@ class Polar:
         with torch.no_grad():
             decoded = [decoder.call(piece) for piece in pieces if len(piece)]
         if not decoded:
-            return torch.zeros((0, self.k), dtype=torch.uint8, device=self.device), torch.zeros(0, dtype=torch.bool, device=self.device)
+            return torch.zeros((0, self.k), dtype=torch.uint8, device=self.device), torch.zeros(
+                0, dtype=torch.bool, device=self.device
+            )
         bits, holds = (torch.cat(pieces) for pieces in zip(*decoded, strict=True))
         return bits.to(torch.uint8), holds.to(torch.bool)
 

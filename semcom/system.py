@@ -112,7 +112,8 @@ def _together(results: Sequence[tuple[list[int], Reconstruction]]) -> Reconstruc
     sizes, usages = [len(rows) for rows, _ in results], [one.usage for one in parts]
     labels = None if parts[0].labels is None else column([one.labels for one in parts])
     free = tuple(dict.fromkeys(item for usage in usages for item in usage.free))
-    usage = Usage(column([u.granted for u in usages]), table([u.uses for u in usages], sizes), column([u.energy for u in usages]), free)
+    uses = table([one.uses for one in usages], sizes)
+    usage = Usage(column([one.granted for one in usages]), uses, column([one.energy for one in usages]), free)
     return Reconstruction(
         column([one.pixels for one in parts]),
         column([one.ok for one in parts]),

@@ -61,7 +61,10 @@ class Adaptive(Component):
         "none", description="what the transmitter knows: the average SNR (none), or h of each transmission (perfect)"
     )
     target: float = Field(
-        0.1, gt=0.0, lt=1.0, description="probability that a frame fails at its scheme's threshold; auto learns it on tuning images"
+        0.1,
+        gt=0.0,
+        lt=1.0,
+        description="probability that a frame fails at its scheme's threshold; auto learns it on tuning images",
     )
     schemes: tuple[str, ...] | None = Field(
         None, description="schemes to choose from: names, or without a code modulations; null: all of the table", min_length=2
@@ -124,7 +127,7 @@ class AdaptiveLink(base.Link):
             raise ScenarioError("link 'adaptive' with csit: perfect is for one antenna at each end; set csit: none")
 
     def thresholds(self, symbols: int) -> dict[str, float]:
-        """The SNR [dB] from which a frame of ``symbols``, header included, fails over AWGN with at most ``target``; inf if never."""
+        """SNR [dB] from which a frame of ``symbols``, header included, fails over AWGN with at most ``target``; inf if never."""
         return {name: self._threshold(name, symbols) for name in self.names}
 
     def _threshold(self, name: str, symbols: int) -> float:
@@ -161,7 +164,9 @@ class AdaptiveLink(base.Link):
 
     def _check(self, symbols: int) -> None:
         if symbols <= self.header_symbols:
-            raise Infeasible(f"the header of the scheme takes {self.header_symbols} symbols of {symbols}; grant more channel uses")
+            raise Infeasible(
+                f"the header of the scheme takes {self.header_symbols} symbols of {symbols}; grant more channel uses"
+            )
 
     def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
         self._check(symbols)

@@ -20,7 +20,7 @@ from semcom.link import base, header
 from semcom.link.air import Air, Signal
 from semcom.link.nested import NestedLink, add_up, sums
 from semcom.rng import Streams, generator
-from semcom.types import Bits, Budget, Condition, Message, Reals, Received, ReceivedBits, Usage
+from semcom.types import Bits, Budget, Condition, Message, Received, ReceivedBits, Usage
 
 torch = lazy.load("torch")
 
@@ -71,7 +71,9 @@ class Packet(Component):
     interleave: bool = Field(True, description="real numbers: spread the symbols over all packets")
     retransmit: Literal["none", "arq", "harq"] = Field("none", description="send lost packets again; harq combines the attempts")
     reserve: float | None = Field(None, gt=0.0, lt=1.0, description="arq, harq: share of the slots kept for retransmissions")
-    attempts: int | None = Field(None, ge=2, description="arq, harq: most transmissions of a packet; null: as many as there are slots")
+    attempts: int | None = Field(
+        None, ge=2, description="arq, harq: most transmissions of a packet; null: as many as there are slots"
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Packet:
@@ -82,7 +84,9 @@ class Packet(Component):
             if self.reserve is not None or self.attempts is not None:
                 raise ValueError("reserve and attempts are of retransmissions, and there are none; set retransmit: arq or harq")
         elif self.reserve is None:
-            raise ValueError(f"retransmit: {self.retransmit} without reserve, the share of the slots kept for it; give one, such as 0.25")
+            raise ValueError(
+                f"retransmit: {self.retransmit} without reserve, the share of the slots kept for it; give one, such as 0.25"
+            )
         elif self.link.kind == "analog":
             raise ValueError("retransmissions are of packets of bits; over link 'analog' set retransmit: none")
         return self
@@ -106,7 +110,10 @@ class Packet(Component):
             return None
         what = {"bits": "bits", "reals": "real numbers"}
         carried, made = (" and ".join(what[c] for c in sorted(side)) for side in (self.link.CARRIES, transmit.CARRIES))
-        return f"link 'packet' over '{self.link.kind}' carries {carried} and transmit '{transmit.kind}' makes {made}; take another link inside"
+        return (
+            f"link 'packet' over '{self.link.kind}' carries {carried} and transmit '{transmit.kind}' makes {made}; "
+            "take another link inside"
+        )
 
     def build(self, channel, device) -> base.Link:
         if self.link.kind == "analog":
@@ -166,7 +173,9 @@ class BitPackets(_Packets):
         if unused:
             signals.append(Signal.silence(len(message), unused, self.device))
         feasible = message.feasible.to(self.device)
-        return _BitFrame(tuple(signals), message, feasible, power, slices, tuple(frames), unused, self._lost(streams, slices.count))
+        return _BitFrame(
+            tuple(signals), message, feasible, power, slices, tuple(frames), unused, self._lost(streams, slices.count)
+        )
 
     def demodulate(self, frame: base.Frame, observations: Sequence[Observation]) -> Received:
         if not isinstance(frame, _BitFrame):
@@ -219,7 +228,9 @@ class RetransmittedPackets(BitPackets):
         return replace(self.room(packets * self.size, condition, side_bits), channel_uses=channel_uses)
 
     def modulate(self, message: Message, conditions: Sequence[Condition], streams: Streams, power: float = 1.0) -> base.Frame:
-        raise ScenarioError("link 'packet' with retransmissions needs the channel to itself; set retransmit: none inside another link")
+        raise ScenarioError(
+            "link 'packet' with retransmissions needs the channel to itself; set retransmit: none inside another link"
+        )
 
     def success(self, condition: Condition, channel_uses: int) -> None:
         return None
@@ -298,7 +309,9 @@ class _Evidence:
     def __init__(self) -> None:
         self._weight: list[torch.Tensor] | None = None
 
-    def combine(self, seen: Sequence[Observation], index: torch.Tensor, received: torch.Tensor, packets: int) -> list[Observation]:
+    def combine(
+        self, seen: Sequence[Observation], index: torch.Tensor, received: torch.Tensor, packets: int
+    ) -> list[Observation]:
         if self._weight is None:
             empty = [torch.zeros((len(index), packets, one.symbols.shape[1]), device=one.symbols.device) for one in seen]
             self._weight, self._sum = empty, [torch.zeros_like(one, dtype=torch.complex64) for one in empty]
@@ -323,7 +336,9 @@ class _Slices:
     def __init__(self, message: Message, count: int):
         parts = base.parts_of(message, Bits, "packet")
         if len(parts) != 1:
-            raise ScenarioError(f"link 'packet' carries one part and the message has {', '.join(parts)}; give each a link with 'parts'")
+            raise ScenarioError(
+                f"link 'packet' carries one part and the message has {', '.join(parts)}; give each a link with 'parts'"
+            )
         if not message.budget.slice_bits:
             raise LedgerError("the message was made for a budget without slices; ask this link for its budget")
         (self.name, part), self.message, self.count = next(iter(parts.items())), message, count
@@ -449,8 +464,9 @@ class RealPackets(_Packets):
         inside = self._inside(symbols, Condition(0.0), side_bits)
         if message.budget.reals != inside.reals:
             raise LedgerError(
-                f"the message carries {side_bits} bits of side information, which leave {inside.reals} reals in {symbols} symbols, "
-                f"but was made for {message.budget.reals}; declare side_bits = {side_bits} on the transmitter so that they are charged"
+                f"the message carries {side_bits} bits of side information, which leave {inside.reals} reals in {symbols} "
+                f"symbols, but was made for {message.budget.reals}; declare side_bits = {side_bits} on the transmitter so that "
+                "they are charged"
             )
         whole = self.inner.modulate(replace(message, side=None, budget=inside), conditions, streams, power)
         sent = [signal for signal in whole.signals if signal.power]
@@ -466,12 +482,22 @@ class RealPackets(_Packets):
         if unused:
             signals.append(Signal.silence(len(message), unused, self.device))
         return _RealFrame(
-            tuple(signals), message, message.feasible.to(self.device), power, whole, tuple(heads), head, unused, self._lost(streams, count)
+            tuple(signals),
+            message,
+            message.feasible.to(self.device),
+            power,
+            whole,
+            tuple(heads),
+            head,
+            unused,
+            self._lost(streams, count),
         )
 
     def demodulate(self, frame: _RealFrame, observations: Sequence[Observation]) -> Received:
         message, count = frame.message, len(frame.heads)
-        heads = [header.demodulate(side, seen, self.device).ok for side, seen in zip(frame.heads, observations[::2], strict=False)]
+        heads = [
+            header.demodulate(side, seen, self.device).ok for side, seen in zip(frame.heads, observations[::2], strict=False)
+        ]
         failed = ~torch.stack(heads, dim=1)
         arrived = ~failed & ~frame.lost & frame.feasible[:, None]
         stream = self._stream(observations[1 : 2 * count : 2], arrived)
@@ -515,7 +541,9 @@ class RealPackets(_Packets):
         there = arrived.repeat_interleave(symbols.shape[1] // arrived.shape[1], dim=1)
         back = torch.argsort(self._order(symbols.shape[1]))
         return Observation(
-            torch.where(there, symbols, 0.0)[:, back], torch.where(there, noise_std, math.inf)[:, back], any(one.blind for one in seen)
+            torch.where(there, symbols, 0.0)[:, back],
+            torch.where(there, noise_std, math.inf)[:, back],
+            any(one.blind for one in seen),
         )
 
     def _usage(self, frame: _RealFrame, inside: Usage) -> Usage:

@@ -104,7 +104,8 @@ class Tuner:
     def _simulated(self, system: System, images: ImageBatch, budget: Budget, point) -> dict[str, float]:
         rows = [row for row in range(len(images)) for _ in range(SIMULATED_REPEATS)]
         repeats = tuple(range(SIMULATED_REPEATS)) * len(images)
-        streams, conditions = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats), [Condition(point.snr_db)] * len(rows)
+        streams = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats)
+        conditions = [Condition(point.snr_db)] * len(rows)
         pictures = torch.full((len(rows), *images.pixels.shape[1:]), GREY)
         for granted, numbers in by_budget(system.budgets(budget.channel_uses, conditions, streams)).items():
             if isinstance(granted, Infeasible):

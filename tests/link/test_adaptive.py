@@ -53,7 +53,10 @@ def test_thresholds_are_where_a_frame_fails_as_often_as_the_target():
     thresholds = link.thresholds(uses)
     assert list(thresholds) == list(FEW) == list(link.names) and list(thresholds.values()) == sorted(thresholds.values())
     for name, snr_db in thresholds.items():
-        at, below = (1 - Digital(mcs=name).build(AIR, "cpu").frame_success(Condition(s), uses - link.header_symbols) for s in (snr_db, snr_db - 0.2))
+        at, below = (
+            1 - Digital(mcs=name).build(AIR, "cpu").frame_success(Condition(s), uses - link.header_symbols)
+            for s in (snr_db, snr_db - 0.2)
+        )
         assert at <= target < below
 
 
@@ -89,7 +92,9 @@ def test_without_the_header_there_is_no_frame():
     """At -12 dB the header of a high-SNR scheme fails as often as the frame; a frame whose header fails is never ok."""
     link = Adaptive(schemes=FEW).build(AIR, "cpu")
     budget = link.budget(800, Condition(-12.0))
-    received = link.send(Message({"x": bits(30, budget.bits)}, budget, (8, 8)), [Condition(-12.0)] * 30, Streams.of([str(i) for i in range(30)]))
+    received = link.send(
+        Message({"x": bits(30, budget.bits)}, budget, (8, 8)), [Condition(-12.0)] * 30, Streams.of([str(i) for i in range(30)])
+    )
     failed = received.counts["header_failures"].bool()
     assert bool(failed.any()) and not bool(received.parts["x"].ok[failed].any())
     assert bool(received.counts["frame_failures"][failed].all()) and not bool(received.parts["x"].lengths[failed].any())

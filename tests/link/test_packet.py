@@ -153,7 +153,10 @@ def test_arq_repeats_as_often_as_the_truncated_geometric_law():
     assert abs(float(tries) - mean) < SIGMAS * math.sqrt((second - mean**2) / (rows * packets))
     assert abs(float(counts["packets_lost"].double().mean()) / packets - lost) < SIGMAS * math.sqrt(lost / (rows * packets))
     assert torch.equal(usage.uses["retransmissions"], (counts["transmissions"] - packets) * 64)
-    assert torch.equal(counts["channel_uses_spent"], counts["transmissions"] * 64) and int(counts["channel_uses_spent"].max()) <= uses
+    assert (
+        torch.equal(counts["channel_uses_spent"], counts["transmissions"] * 64)
+        and int(counts["channel_uses_spent"].max()) <= uses
+    )
     assert torch.equal(usage.energy, counts["channel_uses_spent"].double())
     assert any("feedback" in item for item in usage.free)
 
@@ -245,7 +248,9 @@ def test_a_repeated_message_survives_in_its_other_copies():
     sent = reals(rows, link.budget(256 * packets, Condition(10.0)).reals // 4)
     received = send(link, sent, 256 * packets, 10.0)
     gone = torch.isinf(received.parts["x"].noise_std).double().mean(dim=1)
-    assert abs(float(gone.mean()) - 0.5**4) < SIGMAS * float(gone.std()) / math.sqrt(rows) + 0.5**4 * 0.5  # copies may meet in a packet
+    assert (
+        abs(float(gone.mean()) - 0.5**4) < SIGMAS * float(gone.std()) / math.sqrt(rows) + 0.5**4 * 0.5
+    )  # copies may meet in a packet
     finite = ~torch.isinf(received.parts["x"].noise_std)
     error = ((received.parts["x"].values - sent.values) / received.parts["x"].noise_std)[finite].double()
     assert abs(float(error.square().mean()) - 1) < SIGMAS * math.sqrt(2 / error.numel())
@@ -346,10 +351,14 @@ def test_what_cannot_exist_says_why():
     with pytest.raises(ScenarioError, match="carries one part"):
         link.send(two, [Condition(30.0)], Streams.of("a"))
     with pytest.raises(ValidationError, match="the channel to themselves"):
-        Parts(parts={"x": {"link": {"kind": "packet", "link": DIGITAL, "retransmit": "arq", "reserve": 0.5}, "uses": 1, "power": 1}})
+        Parts(
+            parts={"x": {"link": {"kind": "packet", "link": DIGITAL, "retransmit": "arq", "reserve": 0.5}, "uses": 1, "power": 1}}
+        )
 
 
-@pytest.mark.parametrize("fields", [{"link": DIGITAL, "retransmit": "arq", "reserve": 0.4, "loss": 0.3}, {"link": "analog"}], ids=["arq", "reals"])
+@pytest.mark.parametrize(
+    "fields", [{"link": DIGITAL, "retransmit": "arq", "reserve": 0.4, "loss": 0.3}, {"link": "analog"}], ids=["arq", "reals"]
+)
 def test_packets_pay_for_the_pilots_of_their_bursts(fields):
     """Over OFDM with pilots a slot is a burst of its own; what pilots and the nulled carrier take is charged, and k adds up."""
     stages = [
@@ -357,7 +366,9 @@ def test_packets_pay_for_the_pilots_of_their_bursts(fields):
         {"kind": "tdl", "profile": "A", "delay_spread_ns": 100},
         {"kind": "csi", "estimate": "lmmse"},
     ]
-    link = Packet(symbols=300, **fields).build(Chain(stages=tuple(registry.parse("channel", one) for one in stages)).build("cpu"), "cpu")
+    link = Packet(symbols=300, **fields).build(
+        Chain(stages=tuple(registry.parse("channel", one) for one in stages)).build("cpu"), "cpu"
+    )
     budget = link.budget(3000, Condition(25.0))
     part = bits(3, budget.bits) if budget.bits else reals(3, budget.reals)
     received = link.send(Message({"x": part}, budget, (8, 8)), [Condition(25.0)] * 3, Streams.of("abc"))

@@ -9,7 +9,14 @@ from channels.packet_loss import PacketLoss, arq_transmissions, bursts
 
 ROWS, PACKETS = 40, 5000
 SIGMAS = 4.5
-MODELS = [PacketLoss(0.1), PacketLoss(0.4), PacketLoss(0.1, 5.0), PacketLoss(0.3, 2.0), PacketLoss(0.5, 20.0), PacketLoss(0.6, 4.0)]
+MODELS = [
+    PacketLoss(0.1),
+    PacketLoss(0.4),
+    PacketLoss(0.1, 5.0),
+    PacketLoss(0.3, 2.0),
+    PacketLoss(0.5, 20.0),
+    PacketLoss(0.6, 4.0),
+]
 
 
 def draw(model: PacketLoss, seed: int = 0, packets: int = PACKETS) -> np.ndarray:

@@ -39,7 +39,9 @@ def over_awgn(frame: torch.Tensor, bits_per_symbol: int, snr_db: float, seed: in
 
 def reference_points():
     with open(REFERENCE, newline="") as file:
-        return [(int(r["k"]), int(r["n"]), float(r["snr_db"]), int(r["blocks"]), int(r["block_errors"])) for r in csv.DictReader(file)]
+        return [
+            (int(r["k"]), int(r["n"]), float(r["snr_db"]), int(r["blocks"]), int(r["block_errors"])) for r in csv.DictReader(file)
+        ]
 
 
 @pytest.mark.parametrize("k, n, snr_db, blocks, errors", reference_points())
@@ -118,7 +120,9 @@ def test_polar_frames_add_up_for_any_size(uses, mode):
     assert not fewer or math.ceil(uses / fewer) * bits_per_symbol > MAX_CODED_BITS - bits_per_symbol
 
 
-@pytest.mark.parametrize("code, rate", [(PolarCode(), "1/2"), (Uncoded(), "1"), (LdpcCode(), "2/3")], ids=["polar", "uncoded", "ldpc"])
+@pytest.mark.parametrize(
+    "code, rate", [(PolarCode(), "1/2"), (Uncoded(), "1"), (LdpcCode(), "2/3")], ids=["polar", "uncoded", "ldpc"]
+)
 @pytest.mark.parametrize("interleave", ["block", "frame", "none"])
 @pytest.mark.parametrize("uses, bits_per_symbol", [(1500, 2), (1203, 10)])
 def test_frames_round_trip(code, rate, interleave, uses, bits_per_symbol):

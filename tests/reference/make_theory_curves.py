@@ -87,14 +87,46 @@ def rows():
     for snr_db in SNRS_DB:
         snr = 10.0 ** (snr_db / 10.0)
         rate = lambda g: math.log2(1.0 + g * snr)  # noqa: B023, E731
-        yield "ergodic_capacity", "rayleigh", "", "", snr_db, averaged(rate, gamma_density(1), 60.0), "Tse, Viswanath 2005, eq. 5.89"
+        yield (
+            "ergodic_capacity",
+            "rayleigh",
+            "",
+            "",
+            snr_db,
+            averaged(rate, gamma_density(1), 60.0),
+            "Tse, Viswanath 2005, eq. 5.89",
+        )
         for k in RICIAN_K:
-            yield "ergodic_capacity", "rician", "", f"K={k}", snr_db, averaged(rate, rician_density(k), 60.0), "Tse, Viswanath 2005, eq. 5.89"
+            yield (
+                "ergodic_capacity",
+                "rician",
+                "",
+                f"K={k}",
+                snr_db,
+                averaged(rate, rician_density(k), 60.0),
+                "Tse, Viswanath 2005, eq. 5.89",
+            )
         for outage in (0.01, 0.1):
-            yield "outage_capacity", "rayleigh", "", f"eps={outage}", snr_db, rate(expon.ppf(outage)), "Tse, Viswanath 2005, eq. 5.57"
+            yield (
+                "outage_capacity",
+                "rayleigh",
+                "",
+                f"eps={outage}",
+                snr_db,
+                rate(expon.ppf(outage)),
+                "Tse, Viswanath 2005, eq. 5.57",
+            )
             for k in (3, 10):
                 gain = ncx2.ppf(outage, 2, 2.0 * k) / (2.0 * (1.0 + k))
-                yield "outage_capacity", "rician", "", f"K={k} eps={outage}", snr_db, rate(gain), "Ozarow, Shamai, Wyner 1994; ncx2"
+                yield (
+                    "outage_capacity",
+                    "rician",
+                    "",
+                    f"K={k} eps={outage}",
+                    snr_db,
+                    rate(gain),
+                    "Ozarow, Shamai, Wyner 1994; ncx2",
+                )
 
 
 with open(Path(__file__).with_name("theory_curves.csv"), "w", newline="") as file:
