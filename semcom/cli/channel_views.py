@@ -26,7 +26,7 @@ def draw_channels(scenario: Scenario, folder: Path, snr_db: float | None = None)
 
     paths: list[Path] = []
     for own, points in _by_channel(scenario).items():
-        suffix = "".join(f"_{safe_name(f'{axis}={value}')}" for axis, value in own)
+        suffix = "".join(f"_{axis}={safe_name(str(value))}" for axis, value in own)
         at = sorted(point.snr_db for point in points)[(len(points) - 1) // 2] if snr_db is None else snr_db
         for name, figure in _figures(scenario, points[0], at):
             paths += style.save(figure, folder / f"{name}{suffix}")

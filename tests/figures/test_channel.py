@@ -109,7 +109,7 @@ def test_each_channel_of_a_sweep_is_drawn_once(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(style, "save", lambda figure, path: drawn.append(path.name) or ())
     draw_channels(scenario("rayleigh", sweep={"channel.coherence": [32, 64]}), tmp_path, snr_db=3.0)
-    assert sorted(drawn) == sorted(f"{name}_channel.coherence%3d{value}" for name in ("constellation", "gain") for value in (32, 64))
+    assert sorted(drawn) == sorted(f"{name}_channel.coherence={value}" for name in ("constellation", "gain") for value in (32, 64))
 
 
 def test_too_few_uses_are_told_in_a_sentence(tmp_path):
