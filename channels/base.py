@@ -205,8 +205,9 @@ class Propagation(Protocol):
 
     def carry(self, x: torch.Tensor, h: torch.Tensor, grid: Grid, drawn: Drawn) -> tuple[torch.Tensor, torch.Tensor]:
         """Only where elements disturb each other (time domain): (y [B, R, E] without noise, and the variance of what
-        reaches an element from others at unit power of each, broadcastable to y); ``h`` is what ``elements`` gave, and
-        ``drawn`` what an optional ``draw(grid, receive, transmit, draws)`` gave beside it."""
+        reaches an element from others at unit power of each, broadcastable to y; of several receive antennas its covariance
+        [B, R, R, E]); ``h`` is what ``elements`` gave, and ``drawn`` what an optional ``draw(grid, receive, transmit, draws)``
+        gave beside it."""
         ...
 
 
@@ -295,13 +296,21 @@ class Antennas(Protocol):
         ...
 
     def detect(
-        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender
+        self,
+        y: torch.Tensor,
+        h: torch.Tensor,
+        noise_var: torch.Tensor,
+        power: torch.Tensor,
+        sender: Sender,
+        distorted: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Unbiased streams [B, S, d] and their noise variances [B, S, d].
 
         ``y`` [B, R, d]; ``h`` [B, R, T, d], or [B, R, T, 1] where it holds for all d, as the receiver knows it, gains of
         hardware included; its error is already in ``noise_var`` (broadcastable to y); ``power`` float32 [1, S, d], the
         mean power of x, known to both; ``sender`` what precode was given. A row of h that is zero gives 0 and inf.
+        ``distorted`` [B, R, K, d]: K sources of noise of unit variance beside ``noise_var`` that all receive antennas hear in
+        step, such as what the hardware of each transmit antenna adds: it arrives over the same h.
         """
         ...
 

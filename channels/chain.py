@@ -218,8 +218,12 @@ class PreparedChain:
 
     # --- a burst
 
-    def carry(self, burst: Burst) -> Observation:
-        """Symbols as the receiver has them after its equaliser, unbiased, in units of ``burst.x``. Differentiable in x."""
+    def carry(self, burst: Burst, inside: dict[str, torch.Tensor] | None = None) -> Observation:
+        """Symbols as the receiver has them after its equaliser, unbiased, in units of ``burst.x``. Differentiable in x.
+
+        ``inside``, where given, is told what is otherwise out of sight: "received" [B, R, d] before the equaliser, "estimate"
+        and "error_var" [B, R, T, d] of the gains, and with hardware at the transmitter its "samples" and what it "radiated".
+        """
         layout, sigma = burst.layout, burst.sigma[..., None]  # [B, 1, 1]
         at = _Places(layout, burst.x.device)
         drawn = iter(burst.drawn)
@@ -235,15 +239,22 @@ class PreparedChain:
         x, reports = at.place(sent, _pilots(layout, self.transmit, burst.x)), {}
         if self.transmit_hardware:
             reports["papr_db"] = papr_db(self._samples(x.detach(), layout.grid).flatten(1))
-        out, front = self._through(self.transmit_hardware, x, layout, groups, drawn)
-        leak = 0.0
+        out, front = self._through(self.transmit_hardware, x, layout, groups, drawn, inside=inside)
+        leak, leaked = 0.0, None
         if of_propagation:
             y, leak = self.propagation.carry(out, h, layout.grid, of_propagation)
+            # stated for elements of unit power: an amplifier radiates less, and so do parts of low power
+            radiated = out.detach().abs().square().sum(dim=1, keepdim=True).mean(dim=2, keepdim=True)
+            if leak.ndim == 4:
+                leaked = at.data(_root(leak) * radiated.sqrt()[:, None])
+                leak = leak.diagonal(dim1=1, dim2=2).real.mT
+            leak = leak * radiated
         else:
             y = (h * out[:, None]).sum(dim=2) if self.transmit > 1 else h[:, :, 0] * out
         disturbed, variance = self._disturbances(sigma, layout.grid, drawn)
         y = y + disturbed + burst.noise * (sigma / math.sqrt(2.0))
-        noise = (self.csi.believed * sigma.square() + variance + leak).expand(len(y), self.receive, -1)
+        apart = (self.csi.believed * sigma.square() + variance).expand(len(y), self.receive, -1)
+        noise = apart + leak
         level = groups.level(h, noise) if self.receive_hardware else None
         y, back = self._through(self.receive_hardware, y, layout, groups, drawn, level)
         sounding = None
@@ -251,14 +262,19 @@ class PreparedChain:
             sounding = self._sounding(at.pilots(y), at.pilots(noise), layout, front, back)
         (other,) = next(drawn) or (None,)
         estimate = self.csi.estimate(self.propagation, at.data(h), sounding, None if other is None else at.data(other), layout)
+        if inside is not None:
+            inside |= {"received": at.data(y), "estimate": estimate.h, "error_var": estimate.error_var.expand(estimate.h.shape)}
         if self.csi.is_blind:
-            return self._blind(at.data(y), noise, reports)
-        symbols, variances = self._detect(at.data(y), at.data(noise), estimate, front, back, power, sender)
+            return self._blind(at.data(y), at.data(noise), reports)
+        if leaked is not None:  # it is told by its direction
+            noise = apart
+        symbols, variances = self._detect(at.data(y), at.data(noise), estimate, front, back, power, sender, leaked)
         return Observation(symbols.mT.flatten(1), variances.mT.flatten(1).sqrt(), reports=reports)
 
     def _through(
-        self, hardware: Sequence[Any], x: torch.Tensor, layout: Layout, groups: _Groups, drawn, level: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, _Passed | None]:
+        self, hardware: Sequence[Any], x: torch.Tensor, layout: Layout, groups: _Groups, drawn, level: torch.Tensor | None = None,
+        inside: dict[str, torch.Tensor] | None = None,
+    ) -> tuple[torch.Tensor, _Passed | None]:  # fmt: skip
         """Elements [B, A, E] behind hardware, and the gain and distortion of its stages together; None where there is none.
 
         ``level`` [B, A, E] is the mean power of each element as the receiver knows it, where it may move within a burst.
@@ -267,12 +283,16 @@ class PreparedChain:
         if not hardware:
             return x, passed
         grid, times = layout.grid, layout.grid.sample_times()
-        samples = self._samples(x, grid)
+        # elements of power 1 are samples of power 1 although guards and DC are empty: back-off is from the mean power
+        drive = math.sqrt(grid.fft_size / len(grid.tones))
+        samples = before = self._samples(x, grid) * drive
         for stage in hardware:
             samples = stage.apply(samples, times, next(drawn))
-            out = samples if self.waveform is None else self.waveform.elements(samples, grid)
+            out = (samples if self.waveform is None else self.waveform.elements(samples, grid)) / drive
             here = groups.passed(x, out, stage.tracked, level if stage.level_dependent else None)
             x, passed = out, here if passed is None else passed.then(here)
+        if inside is not None:
+            inside |= {"samples": before, "radiated": samples}
         return x, passed
 
     def _samples(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -306,28 +326,30 @@ class PreparedChain:
 
     def _detect(
         self, y: torch.Tensor, noise: torch.Tensor, estimate: Estimate, front: _Passed | None, back: _Passed | None,
-        power: torch.Tensor, sender: Sender,
+        power: torch.Tensor, sender: Sender, leaked: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """Streams [B, S, d] and their noise variances [B, S, d]."""
+        """Streams [B, S, d] and their noise variances [B, S, d]; ``leaked`` [B, R, R, d] are sources of noise of unit variance."""
         h, error = estimate.h, estimate.error_var
         if back is not None:
             y, noise = y / back.gain, noise + back.noise / back.gain.abs().square()
         per_antenna = power.sum(dim=1, keepdim=True) / (self.transmit * power.shape[1])  # [1, 1, d]
+        distorted = None
         if front is None:
             noise = noise + (error * per_antenna[:, None]).sum(dim=2) * (self.transmit if error.shape[2] == 1 else 1)
         else:
             sent = front.gain.abs().square() * per_antenna + front.noise  # [B, T, d]
-            noise = noise + (h.abs().square() * front.noise[:, None] + error * sent[:, None]).sum(dim=2)
+            noise = noise + (error * sent[:, None]).sum(dim=2)
+            distorted = h * front.noise.sqrt()[:, None]
             h = h * front.gain[:, None]
         if self.antennas is None:
+            noise = noise if distorted is None else noise + distorted[:, :, 0].abs().square()
             return _equalised(y, h[:, :, 0], noise)
-        lost = noise.isinf().any(dim=1, keepdim=True)
-        symbols, variance = self.antennas.detect(y, h, noise.masked_fill(lost, 1.0), power, sender)
-        return symbols.masked_fill(lost, 0.0), variance.masked_fill(lost, math.inf)
+        sources = [one for one in (distorted, leaked) if one is not None]
+        return self.antennas.detect(y, h, noise, power, sender, torch.cat(sources, dim=2) if sources else None)
 
     def _blind(self, y: torch.Tensor, noise: torch.Tensor, reports: dict[str, torch.Tensor]) -> Observation:
         """Symbols as they came; the level of the noise alone."""
-        return Observation(y[:, 0], noise[:, 0, : y.shape[2]].sqrt(), blind=True, reports=reports)
+        return Observation(y[:, 0], noise[:, 0].sqrt(), blind=True, reports=reports)
 
 
 def _equalised(y: torch.Tensor, h: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -336,6 +358,14 @@ def _equalised(y: torch.Tensor, h: torch.Tensor, noise: torch.Tensor) -> tuple[t
     nothing = (square == 0) | noise.isinf()
     symbols = torch.where(nothing, 0.0, y * h.conj() / square.masked_fill(square == 0, 1.0))
     return symbols, torch.where(nothing, math.inf, noise / square)
+
+
+def _root(covariance: torch.Tensor) -> torch.Tensor:
+    """Sources [B, R, R, E] of unit variance, the second R of them, that have this covariance [B, R, R, E]."""
+    matrix = covariance.movedim(3, 1).to(torch.complex128)
+    size = matrix.diagonal(dim1=-2, dim2=-1).real.mean(dim=-1)[..., None, None]
+    ridge = (1e-6 * size + 1e-12) * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)  # float32 rounding
+    return torch.linalg.cholesky(matrix + ridge).movedim(1, 3).to(torch.complex64)
 
 
 def _gains(channel: Any, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> torch.Tensor:

@@ -113,6 +113,13 @@ class CSI(ChannelDescription):
         return None
 
     def _age_conflict(self, stages: Sequence[ChannelDescription]) -> str | None:
+        channel = stage(stages, "propagation")
+        what = getattr(channel, "not_gaussian", None)
+        if self.estimate in ("erroneous", "outdated") and what:
+            return (
+                f"csi '{self.estimate}' is of complex Gaussian gains, and those of channel '{channel.kind}' have {what}; "
+                f"use csi perfect, ls, lmmse or none, or another channel"
+            )
         if self.estimate == "outdated" and self.doppler(stages) is None:
             return "csi 'outdated' needs a Doppler shift; give its doppler_hz, or the channel's speed_kmh and carrier_ghz"
         return None

@@ -23,7 +23,7 @@ class LinearDetector:
         return (self.weights @ y[..., None])[..., 0]
 
 
-def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str) -> LinearDetector:
+def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str, coloured: torch.Tensor | None = None) -> LinearDetector:
     """The detector of y = h x + n, with streams x of unit energy and noise of variance ``noise_var`` an antenna.
 
     With G = h / sigma (whitened): zero forcing has E = (G^H G)^-1, weights E G^H, and stream i has the noise variance
@@ -36,6 +36,10 @@ def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str) -> Li
     Where h is an estimate, add error variance times transmitted power to ``noise_var``: the error turns what all streams
     send into noise, the same at each antenna.
 
+    ``coloured`` complex [..., Nr, K]: K more sources of noise, each of unit variance and heard by all antennas in step, such as
+    the distortion of an amplifier that comes over h as the signal does. Then E = (G^H R^-1 G + I)^-1 and weights
+    E G^H R^-1, with R = I + F F^H and F the whitened sources (for zero forcing without the I).
+
     Shapes: h complex [..., Nr, S]; noise_var [..., Nr], or broadcastable to it, inf where an antenna heard nothing.
     References: Tse, Viswanath 2005, section 8.3; Verdu 1998, chapter 6.
     """
@@ -46,7 +50,8 @@ def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str) -> Li
     noise_var = torch.as_tensor(noise_var, device=h.device).to(torch.float64)
     whitening = noise_var.rsqrt().expand(torch.broadcast_shapes(noise_var.shape, h.shape[-2:-1]))[..., None]
     g = whitening * h.to(torch.complex128)  # float64: an ill-conditioned h is squared here
-    adjoint = g.mH.resolve_conj()
+    matched = g if coloured is None else _decorrelated(g, whitening * coloured.to(torch.complex128))
+    adjoint = matched.mH.resolve_conj()
     gram = adjoint @ g
     if method == "lmmse":
         gram = gram + torch.eye(h.shape[-1], dtype=gram.dtype, device=gram.device)
@@ -58,6 +63,12 @@ def linear_detector(h: torch.Tensor, noise_var: torch.Tensor, method: str) -> Li
     weights = torch.where(heard[..., None], inverse @ adjoint * whitening.mT / kept[..., None], 0.0)
     variance = torch.where(heard, error / kept, torch.inf)
     return LinearDetector(weights.to(torch.complex64), variance.to(torch.float32))
+
+
+def _decorrelated(g: torch.Tensor, coloured: torch.Tensor) -> torch.Tensor:
+    """(I + F F^H)^-1 G: the matched filter of G beside white noise and the sources F."""
+    covariance = coloured @ coloured.mH + torch.eye(g.shape[-2], dtype=g.dtype, device=g.device)
+    return torch.cholesky_solve(g.expand(*covariance.shape[:-2], *g.shape[-2:]), torch.linalg.cholesky(covariance))
 
 
 #: relative rounding of float64 in a few operations

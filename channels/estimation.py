@@ -70,7 +70,7 @@ def _estimate(sounding: Sounding, channel: Propagation, name: str, make: Callabl
         pilots = layout.pilots[mine]
         whole = noise.isfinite().all(dim=1)
         if bool(whole.all()):
-            plan = _kept(channel, (name, *_key(layout, pilots), seen.device), lambda p=pilots: make(layout, p).to(seen.device))
+            plan = _kept(channel, (name, *_key(channel, layout, pilots), seen.device), lambda p=pilots: make(layout, p).to(seen.device))
             h[:, antenna], error[:, antenna] = plan.solve(z, noise.double().mean(dim=1))
             continue
         for pattern in torch.unique(noise.isfinite(), dim=0):  # rows that lost the same pilots
@@ -372,8 +372,11 @@ _plans: WeakKeyDictionary[object, OrderedDict] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def _key(layout: Layout, pilots: np.ndarray) -> tuple[object, ...]:
-    return replace(layout.grid, start=0), pilots.tobytes(), layout.data.tobytes()
+def _key(channel: Propagation, layout: Layout, pilots: np.ndarray) -> tuple[object, ...]:
+    """When a burst begins matters to coherence blocks alone; all else is stationary."""
+    block = getattr(channel, "coherence", None)
+    start = layout.grid.start * len(layout.grid.tones) % block if block else 0
+    return start, replace(layout.grid, start=0), pilots.tobytes(), layout.data.tobytes()
 
 
 def _kept(channel: Propagation, key: tuple[object, ...], make: Callable[[], _Plan]) -> _Plan:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from channels.base import ChannelDescription
-from channels.coherence import pilot_conflict, stage
+from channels.coherence import FROM_PILOTS, pilot_conflict, stage
 from channels.flat import FadingChannel
 from channels.jakes import JakesChannel
 from channels.multipath import doppler_hz
@@ -64,7 +64,7 @@ class FlatFading(ChannelDescription):
 
     def conflict(self, stages: Sequence[ChannelDescription]) -> str | None:
         if self.fading != "jakes":
-            return None
+            return self._block_conflict(stages)
         ofdm = stage(stages, "waveform")
         if ofdm is None:
             if self.speed_kmh is not None and self.symbol_rate_khz is None:
@@ -76,6 +76,22 @@ class FlatFading(ChannelDescription):
         if shift is None:
             shift = self.doppler * ofdm.fft_size * ofdm.subcarrier_spacing_khz * 1e3
         return pilot_conflict(self.kind, 0.0, shift, stages)
+
+    def _block_conflict(self, stages: Sequence[ChannelDescription]) -> str | None:
+        """Over OFDM every coherence block needs a pilot symbol; an OFDM symbol has the gain of its first element."""
+        ofdm, csi = stage(stages, "waveform"), stage(stages, "csi")
+        if ofdm is None or ofdm.pilots is None or getattr(csi, "estimate", None) not in FROM_PILOTS:
+            return None
+        if self.fading == "block" and self.coherence is None:
+            return None
+        gap, tones = ofdm.pilots.longest_gap, len(ofdm.tones)
+        if self.fading == "block" and self.coherence // tones >= gap:
+            return None
+        held = "fading: fast, whose gain is new" if self.fading == "fast" else f"coherence {self.coherence}, which is new"
+        return (
+            f"pilots up to {gap} OFDM symbols of {tones} elements apart miss gains of channel '{self.kind}' with {held} within "
+            f"that; use block fading with a coherence of {gap * tones} or more, or add pilot symbols"
+        )
 
     @property
     def _doppler_hz(self) -> float | None:

@@ -88,8 +88,10 @@ class FadingChannel(FlatChannel):
 
     def _block(self, grid: Grid, elements: np.ndarray) -> np.ndarray:
         """The number of the coherence block that each element is in."""
-        first = np.asarray(elements) // len(grid.tones) * len(grid.tones)
-        return first // (1 if self.fading == "fast" else self.coherence or grid.elements)
+        first = (np.asarray(elements) // len(grid.tones) + grid.start) * len(grid.tones)
+        if self.fading == "block" and self.coherence is None:
+            return np.zeros_like(first)
+        return first // (1 if self.fading == "fast" else self.coherence)
 
     def _scatter(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Independent gains, of two normal variables each."""

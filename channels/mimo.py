@@ -63,6 +63,10 @@ class MIMO(ChannelDescription):
             return self.streams or min(self.transmit_antennas, self.receive_antennas)
         return 1
 
+    @property
+    def _separates(self) -> str:
+        return f"separate {self.carried} streams" if self.carried > 1 else "combine what its antennas and uses hear"
+
     def conflict(self, stages: Sequence[ChannelDescription]) -> str | None:
         return self._antennas_conflict() or self._options_conflict() or self._csi_conflict(stages)
 
@@ -89,6 +93,8 @@ class MIMO(ChannelDescription):
 
     def _csi_conflict(self, stages: Sequence[ChannelDescription]) -> str | None:
         estimates = [getattr(stage, "estimate", None) for stage in stages if stage.STAGE == "csi"]
+        if "none" in estimates:
+            return f"csi 'none' tells the receiver nothing of H, by which it would {self._separates}; use another csi, or no mimo"
         if self.scheme == "svd" and any(estimate != "perfect" for estimate in estimates):
             return f"scheme svd precodes with perfect knowledge of H at both ends, but csi is '{estimates[0]}'; set it to perfect"
         return None
@@ -119,9 +125,10 @@ class Multiplexing:
         return x / math.sqrt(self.streams)
 
     def detect(
-        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return _detect(y, last_to_front(h) / math.sqrt(self.streams), noise_var, power, self._detector)
+        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender,
+        distorted: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+        return _detect(y, last_to_front(h) / math.sqrt(self.streams), noise_var, power, self._detector, _sources(distorted))
 
 
 class Alamouti:
@@ -136,17 +143,23 @@ class Alamouti:
         return alamouti.encode(x[:, 0]).mT
 
     def detect(
-        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        h = last_to_front(h)
+        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender,
+        distorted: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+        h, coloured = last_to_front(h), _sources(distorted)
         if h.shape[1] == 1:
             h = h.expand(-1, 2, -1, -1)  # one pair stands for all
         noise = noise_var.expand(noise_var.shape[0], y.shape[1], -1)
         if noise.shape[2] == 1:
             noise = noise.expand(-1, -1, 2)
         pairs = torch.cat([noise[..., 0::2], noise[..., 1::2]], dim=1)
+        if coloured is not None:  # each of the two uses brings distortion of its own
+            coloured = coloured.expand(-1, y.shape[2], -1, -1)
+            now, later = coloured[:, 0::2], coloured[:, 1::2].conj()
+            nothing = torch.zeros_like(now)
+            coloured = torch.cat([torch.cat([now, nothing], dim=-1), torch.cat([nothing, later], dim=-1)], dim=-2)
         symbols, variance = _detect(
-            alamouti.pair_up(y.mT).mT, alamouti.effective_channel(h), pairs, power[:, 0].reshape(1, -1, 2).mT, "lmmse"
+            alamouti.pair_up(y.mT).mT, alamouti.effective_channel(h), pairs, power[:, 0].reshape(1, -1, 2).mT, "lmmse", coloured
         )
         return symbols.mT.reshape(len(y), 1, -1), variance.mT.reshape(len(y), 1, -1)
 
@@ -163,9 +176,10 @@ class Eigenmodes:
         return (self._precoder(sender) @ x.mT[..., None])[..., 0].mT
 
     def detect(
-        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return _detect(y, last_to_front(h) @ self._precoder(sender), noise_var, power, "lmmse")
+        self, y: torch.Tensor, h: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, sender: Sender,
+        distorted: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+        return _detect(y, last_to_front(h) @ self._precoder(sender), noise_var, power, "lmmse", _sources(distorted))
 
     def _precoder(self, sender: Sender) -> torch.Tensor:
         """Eigenmodes times the amplitudes of their powers, complex64 [B, d or 1, T, S]."""
@@ -184,8 +198,13 @@ def last_to_front(h: torch.Tensor) -> torch.Tensor:
     return (h[..., :1] if h.stride(3) == 0 else h).movedim(3, 1)
 
 
+def _sources(distorted: torch.Tensor | None) -> torch.Tensor | None:
+    """Sources of noise as the detector takes them, [B, d or 1, R, K]."""
+    return None if distorted is None else last_to_front(distorted)
+
+
 def _detect(
-    y: torch.Tensor, g: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, method: str
+    y: torch.Tensor, g: torch.Tensor, noise_var: torch.Tensor, power: torch.Tensor, method: str, coloured: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Streams and noise variances [B, S, d] of y [B, R, d] = g x + n, g [B, d or 1, R, S], x of mean ``power`` [1, S, d].
 
@@ -197,7 +216,8 @@ def _detect(
         part = slice(start, stop)
         gain = (g if g.shape[1] == 1 else g[:, part]) * amplitude[..., None, :]
         noise = (noise_var if noise_var.shape[2] == 1 else noise_var[..., part]).mT  # [B, d or 1, R or 1]
-        found = linear_detector(gain, noise, method)
+        sources = coloured if coloured is None or coloured.shape[1] == 1 else coloured[:, part]
+        found = linear_detector(gain, noise, method, sources)
         symbols.append((_apply(found, y[..., part])) * amplitude.mT)
         variance = torch.where(amplitude > 0, found.noise_var * amplitude.square(), torch.inf).mT
         variances.append(variance.expand(-1, -1, stop - start))

@@ -108,13 +108,14 @@ class OverTime:
         return out.flatten(-2)
 
     def draw(self, grid: Grid, receive: int, transmit: int, draws: Sequence[Draw]) -> Drawn:
-        """Amplitudes and Doppler shifts of the waves, and the variance float32 [U, R, E] of what reaches each element from
-        others, each of unit power and shared evenly by the transmit antennas."""
+        """Amplitudes and Doppler shifts of the waves, and the variance float32 [U, 1, E] of what reaches each element from
+        others, each of unit power and shared evenly by the transmit antennas; of several receive antennas, which hear it over
+        the same late paths, the covariance complex64 [U, R, R, E]."""
         wave = self.multipath((receive, transmit), _unread(draws))
-        leak = torch.empty((len(wave), receive, grid.elements), dtype=torch.float32)
+        leak = torch.empty((len(wave), receive, receive, grid.elements), dtype=torch.complex64)
         for row in range(len(wave)):
             leak[row] = self._leak(wave.select(slice(row, row + 1)), grid)
-        return wave.amplitude, wave.doppler, leak
+        return wave.amplitude, wave.doppler, leak if receive > 1 else leak[:, 0].real.contiguous()
 
     def carry(self, x: torch.Tensor, h: torch.Tensor, grid: Grid, drawn: Drawn) -> tuple[torch.Tensor, torch.Tensor]:
         """What arrives, complex64 [B, R, E] without noise, of elements ``x`` [B, T, E]; and the leak's variance."""
@@ -146,23 +147,23 @@ class OverTime:
         return torch.fft.fft(arrived, norm="ortho")[..., _bins(grid)].flatten(-2)
 
     def _leak(self, wave: Multipath, grid: Grid) -> torch.Tensor:
-        """[R, E] of one draw: power of the rows of the matrix from sent to received tones, less its diagonal."""
+        """[R, R, E] of one draw: products of the rows of the matrices from sent to received tones, less their diagonals."""
         gains = _symbol_gains(wave, grid)[0]  # [R, T, P, times, N]
         tones = torch.tensor(_bins(grid))
         lag = (tones[:, None] - tones) % grid.fft_size  # from tone k' (column) to tone k (row)
-        total = torch.zeros((gains.shape[0], grid.times, len(tones)), dtype=torch.float64)
+        total = torch.zeros((gains.shape[0], gains.shape[0], grid.times, len(tones)), dtype=torch.complex128)
         for which, (window, turn) in enumerate(zip(_windows(self.delays, grid), self._delayed(grid), strict=True)):
             if not bool(window.any()):
                 continue
             # share of every path's gain that moves a tone by q bins: [R, T, times, N, P]
             spectrum = (torch.fft.fft(gains * window[:, None]) / grid.fft_size).permute(0, 1, 3, 4, 2)
             for symbol in range(which, grid.times):
-                moved = (spectrum[:, :, symbol] @ turn).abs().square()  # [R, T, q, k']
-                power = moved.gather(2, lag.expand(*moved.shape[:2], -1, -1))
+                moved = spectrum[:, :, symbol] @ turn  # [R, T, q, k']
+                matrix = moved.gather(2, lag.expand(*moved.shape[:2], -1, -1))  # [R, T, k, k']
                 if which == 0:
-                    power = power - torch.diag_embed(power.diagonal(dim1=-2, dim2=-1))
-                total[:, symbol] += power.sum(dim=-1).mean(dim=1)
-        return total.flatten(1).to(torch.float32)
+                    matrix = matrix - torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1))
+                total[:, :, symbol] += torch.einsum("atkl,btkl->abk", matrix, matrix.conj()) / matrix.shape[1]
+        return total.flatten(2).to(torch.complex64)
 
     def _delayed(self, grid: Grid) -> torch.Tensor:
         """Turn of tones in the window of a symbol, complex128 [2, P, F]: of its own tones, and of the symbol before."""

@@ -83,6 +83,9 @@ class RayTraced(ChannelDescription):
             identity["digest"] = digest(path) if path.is_file() else None
         return identity
 
+    #: what makes its gains other than complex Gaussian, in words
+    not_gaussian: ClassVar[str] = "few paths of fixed strength"
+
     def conflict(self, stages: Sequence[ChannelDescription]) -> str | None:
         """A file that is not there yet is no conflict: a scenario is read on other machines than it runs on."""
         path, longest = Path(self.file), 0.0

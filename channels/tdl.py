@@ -58,6 +58,11 @@ class TDL(ChannelDescription):
         """Delay of the last path, s."""
         return LONGEST[self.profile] * self.delay_spread_ns * 1e-9
 
+    @property
+    def not_gaussian(self) -> str | None:
+        """What makes its gains other than complex Gaussian, in words."""
+        return f"a line of sight of unknown phase (profile {self.profile})" if self.profile in "DE" else None
+
     def conflict(self, stages: Sequence[ChannelDescription]) -> str | None:
         doppler = doppler_hz(self.speed_kmh, self.carrier_ghz)
         return delay_conflict(self.kind, self.longest_s, self.domain, stages) or pilot_conflict(

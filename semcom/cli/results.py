@@ -48,15 +48,27 @@ def status(results: options.Results, json: options.Json = False) -> None:
 
 
 def plot(
-    results: options.Results,
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder; with --channel a scenario file.")],
     metric: Annotated[Optional[list[str]], typer.Option(help="Draw only these metrics; may be given again.")] = None,
+    channel: Annotated[bool, typer.Option("--channel", help="Draw the channels that a scenario meets; nothing is run.")] = False,
+    snr_db: Annotated[Optional[float], typer.Option(help="--channel: the SNR; the middle one of the sweep if not given.")] = None,
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="--channel: a folder; results/NAME/channel if not given.")] = None,
+    set_: options.Set = None,
+    allow_plugins: options.Plugins = False,
 ) -> None:
-    """Draw the figures of a results folder again, without computing anything.
+    """Draw the figures of a results folder again, without computing anything; or views of a scenario's channel.
 
     \b
     semcom plot results/quickstart
     semcom plot results/quickstart --metric fer
+    semcom plot --channel scenarios/fading.yaml
+    semcom plot --channel mine.yaml --snr-db 15 --set channel.csi.estimate=ls --out views
     """
+    if channel:
+        return _plot_channels(results, metric, snr_db, out, set_, allow_plugins)
+    for option, given in {"--snr-db": snr_db, "--out": out, "--set": set_}.items():
+        if given is not None:
+            raise SemcomError(f"{option} goes with --channel, which draws the channels of a scenario; leave it out, or add --channel")
     from semcom.figures.results import draw
     from semcom.store.reader import open_results
     from semcom.sweep.collect import collect, differences, rows_of
@@ -69,6 +81,18 @@ def plot(
         if name not in known:
             raise SemcomError(f"{results} holds no metric '{name}'; {allowed(name, known)}")
     for path in draw(layout, points, differences(layout, rows), metric):
+        print(path)
+
+
+def _plot_channels(
+    scenario: Path, metric: Optional[list[str]], snr_db: Optional[float], out: Optional[Path], set_: Optional[list[str]], plugins: bool
+) -> None:
+    from semcom.cli.channel_views import draw_channels
+
+    if metric:
+        raise SemcomError("--metric is of a results folder, and --channel draws the channels of a scenario; leave one out")
+    loaded = options.load(scenario, set_, plugins)
+    for path in draw_channels(loaded, out or Path("results") / loaded.name / "channel", snr_db):
         print(path)
 
 

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -50,7 +50,7 @@ class Gains:
         key = (self._count, symbols, snr_db)
         kept = _OVER_CHAINS.setdefault(self._channel, OrderedDict())
         if key not in kept:
-            kept[key] = _over_chain(self._channel, symbols, snr_db, self._draws())
+            kept[key] = _over_chain(self._channel, symbols, snr_db, self._draw, self._count)
             if len(kept) > KEPT_OF_CHAIN:
                 kept.popitem(last=False)
         return kept[key]
@@ -68,13 +68,12 @@ class Gains:
             self._kept[key] = make()
         return self._kept[key]
 
-    def _draws(self) -> list[Draw]:
-        named = lambda i: lambda name: generator("adaptation", name, i)  # noqa: E731
-        return [Draw(generator("adaptation", i), (i + 0.5) / self._count, named(i)) for i in range(self._count)]
+    def _draw(self, i: int) -> Draw:
+        return Draw(generator("adaptation", i), (i + 0.5) / self._count, lambda name: generator("adaptation", name, i))
 
     def _gains(self, n: int) -> np.ndarray:
         """|h|^2 of a flat channel."""
-        h = self._channel.draw(n, self._draws()).h
+        h = self._channel.draw(n, [self._draw(i) for i in range(self._count)]).h
         if n and h.stride(1) == 0:  # one stored gain a transmission
             h = h[:, :1]
         gains = (h.real.double().square() + h.imag.double().square()).numpy()
@@ -83,21 +82,27 @@ class Gains:
         return gains[:1] if np.all(gains == 1.0) else gains
 
 
-def _over_chain(chain: PreparedChain, symbols: int, snr_db: float, draws: list[Draw]) -> np.ndarray:
-    """SNRs of Gaussian symbols over a chain of stages, by sending some, [len(draws), symbols] or [len(draws), 1]."""
+def _over_chain(chain: PreparedChain, symbols: int, snr_db: float, draw: Callable[[int], Draw], count: int) -> np.ndarray:
+    """SNRs of Gaussian symbols over a chain of stages, by sending some, [count, symbols] or [count, 1]."""
     layout = chain.layout(chain.uses_for(symbols))
     found = [
-        _probe(chain, layout, symbols, snr_db, draws[start : start + AT_A_TIME]) for start in range(0, len(draws), AT_A_TIME)
+        _probe(chain, layout, symbols, snr_db, draw, range(start, min(start + AT_A_TIME, count)))
+        for start in range(0, count, AT_A_TIME)
     ]
     every = np.concatenate(found)
     return every[:, :1] if np.all(every == every[:, :1]) else every
 
 
-def _probe(chain: PreparedChain, layout: Layout, symbols: int, snr_db: float, draws: list[Draw]) -> np.ndarray:
-    grid, rows = layout.grid, len(draws)
+def _probe(
+    chain: PreparedChain, layout: Layout, symbols: int, snr_db: float, draw: Callable[[int], Draw], which: Sequence[int]
+) -> np.ndarray:
+    grid, rows = layout.grid, len(which)
+
+    def draws() -> list[Draw]:  # at their starts, each time
+        return [draw(i) for i in which]
 
     def normal(name: str, *shape: int) -> torch.Tensor:  # complex, of unit variance a real dimension
-        drawn = [draw.stream(name).standard_normal((*shape, 2), dtype=np.float32) for draw in draws]
+        drawn = [one.stream(name).standard_normal((*shape, 2), dtype=np.float32) for one in draws()]
         return torch.view_as_complex(torch.from_numpy(np.stack(drawn)))
 
     burst = Burst(
@@ -106,8 +111,8 @@ def _probe(chain: PreparedChain, layout: Layout, symbols: int, snr_db: float, dr
         torch.ones(layout.symbols),
         torch.full((rows, 1), 10.0 ** (-snr_db / 20.0)),
         normal("noise", chain.receive, grid.elements),
-        chain.gains(grid, draws),
-        chain.draw(grid, draws),
+        chain.gains(grid, draws()),
+        chain.draw(grid, draws()),
     )
     with torch.no_grad():
         seen = chain.carry(burst)

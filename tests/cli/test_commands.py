@@ -126,6 +126,9 @@ def test_status_plot_and_export_read_what_a_run_left(semcom, scenario, tmp_path)
     (folder / "figures" / "psnr.png").unlink()
     assert "psnr.png" in semcom("plot", folder, "--metric", "psnr")[1] and (folder / "figures" / "psnr.png").is_file()
     assert semcom("plot", folder, "--metric", "pnsr")[0] == 2
+    assert semcom("plot", folder, "--snr-db", "3")[0] == 2 and semcom("plot", "--channel", scenario, "--metric", "psnr")[0] == 2
+    drawn = semcom("plot", "--channel", scenario)[1].split()
+    assert "results/small/channel/constellation.png" in drawn and all((tmp_path / path).is_file() for path in drawn)
     header, first, *_ = semcom("export", folder)[1].splitlines()
     assert header.startswith("system,snr_db,metric,fill,mean,low,high") and first.startswith("softcast,0.0,psnr,grey,")
     assert len(json.loads(semcom("export", folder, "--format", "json", "--rows")[1])) == 4
