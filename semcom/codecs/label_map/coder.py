@@ -26,14 +26,9 @@ class Place:
     left: int
     whole: tuple[int, int]
 
-    def bands(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Vertical and horizontal position in the whole map."""
-        height, width = self.whole
-        return (self.top + y) * context.BANDS // height, (self.left + x) * context.BANDS // width
-
-    @property
-    def level(self) -> int:
-        return context.level_of(*self.whole)
+    def position(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """What the network is told of where pixels of the tile lie in the whole map."""
+        return context.position(self.top + y, self.left + x, self.whole)
 
 
 def encode(labels: np.ndarray, place: Place | None = None, model: Network | None = None) -> bytes:
@@ -59,12 +54,12 @@ def decode(data: bytes, size: tuple[int, int], place: Place | None = None, model
     order, starts = context.waves(height, width)
     y, x = np.divmod(order, width)
     at = (y + context.ABOVE) * canvas.shape[1] + x + context.BESIDE
-    rows, columns = place.bands(y, x)
-    level, seen = place.level, np.zeros((1, context.CLASSES), dtype=bool)
+    row, column, phase, level = place.position(y, x)
+    seen = np.zeros((1, context.CLASSES), dtype=bool)
     for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         here = at[start:stop]
         around = flat[here[:, None] + offsets]
-        made = context.features(around, seen, rows[start:stop], columns[start:stop], level)
+        made = context.features(around, seen, row[start:stop], column[start:stop], phase[start:stop], level)
         try:
             classes = decoder.decode(family, model.frequencies(*made))
         except AssertionError as error:  # what constriction raises where no class has the point that the bytes name
@@ -114,11 +109,11 @@ def _known(labels: np.ndarray, place: Place, model: Network):
     first = np.where(found.any(axis=1), wave[found.argmax(axis=1)], len(starts))
     y, x = np.divmod(order, width)
     at = (y + context.ABOVE) * canvas.shape[1] + x + context.BESIDE
-    rows, columns = place.bands(y, x)
+    row, column, phase, level = place.position(y, x)
     for start in range(0, len(order), CHUNK):
         part = slice(start, start + CHUNK)
         around = flat[at[part, None] + offsets]
-        made = context.features(around, first < wave[part, None], rows[part], columns[part], place.level)
+        made = context.features(around, first < wave[part, None], row[part], column[part], phase[part], level)
         yield classes[part], model.frequencies(*made)
 
 

@@ -1,7 +1,7 @@
 """What the coder knows of a pixel before it is coded: an order in waves, and features of what was coded before.
 
 Pixels are coded in waves: pixel (y, x) belongs to wave x + LEAN y. All pixels of a wave are coded from earlier waves alone,
-so that a wave is one step of array arithmetic; LEAN = 3 lets a pixel see two columns to the right in the row above.
+so that a wave is one step of array arithmetic; LEAN = 4 lets a pixel see three columns to the right in the row above.
 Encoder, decoder and training share this file.
 """
 
@@ -15,12 +15,12 @@ import numpy as np
 CLASSES = 12
 #: what stands outside a map, or where there is no such class
 NONE = CLASSES
-LEAN = 3
+LEAN = 4
 
 
 def _near() -> list[tuple[int, int]]:
     """(rows, columns) away, nearest first."""
-    rows = {0: range(-7, 0), 1: range(-6, 3), 2: range(-5, 6), 3: range(-3, 6), 4: (-4, -2, 0, 2, 4), 5: (0,), 6: (-3, 3)}
+    rows = {0: range(-7, 0), 1: range(-6, 4), 2: range(-5, 7), 3: range(-3, 6), 4: (-4, -2, 0, 2, 4), 5: (0,), 6: (-3, 3)}
     places = [(-dy, dx) for dy, columns in rows.items() for dx in columns]
     return sorted(places, key=lambda place: (place[0] ** 2 + place[1] ** 2, place))
 
@@ -39,6 +39,9 @@ LEFT, UP = PLACES.index((0, -1)), PLACES.index((-1, 0))
 COLUMNS = 2 * len(PLACES) + THIRD + CLASSES + LAYOUT * (CLASSES + 1)
 #: position in the map, in so many bands a side
 BANDS = 32
+#: data sets come to 128x256 by taking every so many-th row and column, unevenly: the pattern repeats after 4 (1.5 x 2.5 is
+#: 15 / 4 of CamVid's own pixels), and edges are likelier across its wider steps. Smaller maps have no such pattern.
+PERIOD = 4
 #: sizes that the network tells apart: 128x256 pixels and each quarter of them
 LEVELS = 5
 _KINDS = CLASSES + 1
@@ -48,6 +51,7 @@ TABLES = {
     "others": _KINDS**2,
     "first_row": _KINDS * BANDS,
     "column": BANDS,
+    "phase": PERIOD**2 + 1,
     "level": LEVELS,
     "first_level": _KINDS * LEVELS,
     "second_level": _KINDS * LEVELS,
@@ -106,13 +110,23 @@ def candidates(near: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, second, third
 
 
+def position(
+    y: np.ndarray, x: np.ndarray, whole: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """(vertical and horizontal band, phase, level) of pixels of a map of size ``whole`` (H, W)."""
+    height, width = whole
+    level = level_of(height, width)
+    phase = y % PERIOD * PERIOD + x % PERIOD if level == 0 else np.full_like(y, PERIOD**2)
+    return y * BANDS // height, x * BANDS // width, phase, level
+
+
 def features(
-    around: np.ndarray, seen: np.ndarray, row: np.ndarray, column: np.ndarray, level: int
+    around: np.ndarray, seen: np.ndarray, row: np.ndarray, column: np.ndarray, phase: np.ndarray, level: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(columns float32 [n, COLUMNS] of 0 and 1, rows of the table int64 [n, tables], candidates int64 [n, 3]).
 
     ``around``: classes at PLACES, uint8 [n, places]; ``seen``: which classes stood in earlier waves, bool [n or 1, classes];
-    ``row``, ``column``: bands, int64 [n].
+    ``row``, ``column``, ``phase``, int64 [n], and ``level`` are those of `position`.
     """
     n, near, places = len(around), len(NEAR), len(PLACES)
     first, second, third = candidates(around[:, :near])
@@ -128,7 +142,7 @@ def features(
     found = np.stack([first, second, third], axis=1).astype(np.int64)
     a, b, c = found.T
     index, start = np.empty((n, len(TABLES)), dtype=np.int64), 0
-    parts = (a * _KINDS + b, b * _KINDS + c, a * BANDS + row, column, level, a * LEVELS + level, b * LEVELS + level)
+    parts = (a * _KINDS + b, b * _KINDS + c, a * BANDS + row, column, phase, level, a * LEVELS + level, b * LEVELS + level)
     for place, (part, rows) in enumerate(zip(parts, TABLES.values(), strict=True)):
         index[:, place] = part + start
         start += rows

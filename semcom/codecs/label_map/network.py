@@ -100,7 +100,7 @@ class Network:
         made = np.concatenate([first, second], axis=1) @ self.out
         made += self.out_bias
         logits = np.empty((len(columns), context.CLASSES + 1), dtype=np.float32)
-        logits[:, :-1] = made[:, : context.CLASSES]
+        logits[:, :-1], logits[:, -1] = made[:, : context.CLASSES], 0.0
         for place in range(3):  # they differ unless they are NONE
             logits[n, candidates[:, place]] += made[:, context.CLASSES + place]
         # a whole number of 128ths of a bit: weights are given so that a logit of one bit is ACTIVATION * WEIGHT

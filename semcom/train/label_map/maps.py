@@ -15,13 +15,15 @@ from semcom.train.pack import Pack
 
 HEIGHT, WIDTH = 128, 256
 #: pixels of a batch by size, the largest first: larger maps have more to learn
-SPREAD = (0.45, 0.25, 0.15, 0.10, 0.05)
+SPREAD = (0.52, 0.25, 0.13, 0.06, 0.04)
 #: part of the pixels that are drawn where the nearest places are not all of the pixel's class; the rest from all pixels
 HARD, HARD_PLACES = 0.8, 8
-#: the loss adds bytes a map over these, so that every size counts the same: what a good coder needs at each size
+#: the loss adds bytes a map over these, what a good coder needs at each size, with weights that add to 1
 BYTES = (550.0, 240.0, 105.0, 47.0, 19.0)
-#: rows that a cut lies above or below the middle, standard deviation
-SHIFT = 15.0
+EMPHASIS = (0.38, 0.27, 0.19, 0.09, 0.07)
+#: rows of a pack's map that a cut lies above or below the middle: standard deviation, and what it is a multiple of, so that
+#: the rows taken from a map of 384x288 follow the pattern of `context.PERIOD`
+SHIFT, STEP = 15.0, 6
 NEVER = 2**30
 
 
@@ -71,8 +73,7 @@ class Pool:
         base = (image * tall + y + context.ABOVE) * wide + x + context.BESIDE
         around = self._padded.ravel()[base[:, None] + context.offsets(self.width)]
         seen = self._first[image] < (x + context.LEAN * y)[:, None]
-        bands = y * context.BANDS // self.height, x * context.BANDS // self.width
-        made = context.features(around, seen, *bands, self.level)
+        made = context.features(around, seen, *context.position(y, x, (self.height, self.width)))
         return Pixels(*made, self.maps.ravel()[chosen].astype(np.int64), (1.0 / self.maps.size / density).astype(np.float32))
 
 
@@ -98,10 +99,10 @@ class Maps:
         """One `Pixels` a source and size; weights make the loss a mean over sizes of bytes over BYTES."""
         drawn = []
         for kind, share in self.shares.items():
-            for pool, spread, scale in zip(self.pools[kind], SPREAD, BYTES, strict=True):
+            for pool, spread, scale, emphasis in zip(self.pools[kind], SPREAD, BYTES, EMPHASIS, strict=True):
                 pixels = pool.draw(max(8, round(size * spread * share)), generator(seed, "label_map", step, kind, pool.level))
                 # nats a pixel -> bytes a map, over what is needed
-                pixels.weights[:] *= share * pool.height * pool.width / (8.0 * np.log(2.0)) / scale / context.LEVELS
+                pixels.weights[:] *= share * emphasis * pool.height * pool.width / (8.0 * np.log(2.0)) / scale
                 drawn.append(pixels)
         return drawn
 
@@ -111,8 +112,8 @@ def cut(labels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray
     height, width = labels.shape
     tall = min(height, width * HEIGHT // WIDTH)
     wide = min(width, tall * WIDTH // HEIGHT)
-    off = rng.normal() * SHIFT if number else 0.0
-    top = int(np.clip(round((height - tall) / 2 + off), 0, height - tall))
+    off = STEP * round(rng.normal() * SHIFT / STEP) if number else 0
+    top = int(np.clip((height - tall) // 2 + off, 0, height - tall))
     left = (width - wide) // 2
     rows = top + (2 * np.arange(HEIGHT) + 1) * tall // (2 * HEIGHT)
     columns = left + (2 * np.arange(WIDTH) + 1) * wide // (2 * WIDTH)
