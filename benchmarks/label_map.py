@@ -82,10 +82,22 @@ def measure(labels: np.ndarray, static: Static | None, model: network.Network) -
     return {"label_map": len(data), **rivals, "encode_ms": encode_ms, "decode_ms": decode_ms}
 
 
+def modes(found: np.ndarray, model: network.Network) -> str:
+    """What tiles cost in bytes, and what budgets cost in IoU, at 64x128."""
+    small = label_map.resize(found, (64, 128))
+    bytes_ = np.mean([len(coder.encode(labels, None, model)) for labels in small])
+    tiles = {grid: np.mean([label_map.cost(labels, grid, model) for labels in small]) for grid in ((1, 2), (2, 2), (2, 4), (4, 4))}
+    fitted = {share: [label_map.fit(labels, int(8 * share * bytes_), model) for labels in small] for share in (1.0, 0.75, 0.5, 0.25)}
+    told = "  ".join(f"{down}x{across} tiles +{cost:.1f} bytes" for (down, across), cost in tiles.items())
+    kept = "  ".join(f"{share:.0%} of the mean bytes: IoU {np.nanmean([f.iou for f in each]):.3f}" for share, each in fitted.items())
+    return f"  64x128 sliced: {told}\n  64x128 lossy: {kept}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", help="camvid:PATH, labelmefacade:PATH, streets")
     parser.add_argument("--every", type=int, default=1, help="every N-th map")
+    parser.add_argument("--modes-every", type=int, default=5, help="every N-th of those for tiles and budgets")
     parser.add_argument("--scenes", type=int, default=50, help="of streets")
     parser.add_argument("--weights", type=Path, help="a file that a training wrote; those that ship if not given")
     parser.add_argument("--csv", type=Path, help="write the means here, for `semcom weights card FOLDER --scores`")
@@ -108,6 +120,7 @@ def main() -> None:
                 for name, value in means.items()
                 if not name.endswith("_ms")
             ]
+        print(modes(found[:: given.modes_every], model), flush=True)
     if given.csv:
         with given.csv.open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

@@ -73,8 +73,8 @@ def test_bytes_are_within_two_of_what_the_network_thinks(size):
 
 
 def test_trimmed_bytes_decode_like_the_words_they_were():
-    """Of 200 short maps none needs what was cut off, and none could be shorter by a byte and decode the same."""
-    for seed in range(200):
+    """Of 60 short maps none needs what was cut off, and none could be shorter by a byte and decode the same."""
+    for seed in range(60):
         labels = scene(4, 8, seed)
         data = label_map.encode(labels)
         assert np.array_equal(label_map.decode(data + bytes(seed % 9), (4, 8)), labels)
