@@ -22,7 +22,14 @@ class Pinned:
 
 
 #: name -> weights; `semcom train` prints the line of what it made (docs/training.md)
-TABLE: dict[str, Pinned] = {}
+TABLE: dict[str, Pinned] = {
+    "label_map": Pinned(
+        "label_map.safetensors",
+        "33dab310b7ca1f3d2cd9c08c76b2ee486ccf799631b4445082cd79991cf4acc3",
+        "trained on CamVid (Brostow et al. 2008; research use), LabelMeFacade (Froehlich et al. 2010; non-commercial research) "
+        "and streets (drawn by this package)",
+    ),
+}
 
 
 def find(name: str) -> Path:
