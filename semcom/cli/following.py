@@ -50,7 +50,7 @@ def follow(training) -> None:
     if terminal:
         sys.stderr.write("\n")
     if training.is_main:
-        _report(training)
+        report(training.weights)
 
 
 def sentence(progress) -> str:
@@ -62,11 +62,12 @@ def sentence(progress) -> str:
     )
 
 
-def _report(training) -> None:
+def report(weights: Path) -> None:
+    """Where a training left its weights, and how they are shipped."""
     from semcom.models.storage import facts
 
-    made = facts(training.weights)
-    print(f"{training.weights}: {made['file']} ({made['bytes'] / 2**20:.2f} MiB), CARD.md")
+    made = facts(weights)
+    print(f"{weights}: {made['file']} ({made['bytes'] / 2**20:.2f} MiB), CARD.md")
     print("to ship it: put the folder into semcom/weights/ and this line into semcom/models/weights.py")
     terms = "; ".join(dict.fromkeys(entry["terms"] for entry in made["data"]))
     print(f"    {made['name']!r}: Pinned({made['file']!r}, {made['sha256']!r}, {terms!r}),")

@@ -36,6 +36,12 @@ TABLE: dict[str, Pinned] = {
             ("semcom.json", "40143231f3cfeb23f7168be8f986fb7064bebbfcdb101c300333768d6f2d2337"),
         ),
     ),
+    "label_map": Pinned(
+        "label_map.safetensors",
+        "33dab310b7ca1f3d2cd9c08c76b2ee486ccf799631b4445082cd79991cf4acc3",
+        "trained on CamVid (Brostow et al. 2008; research use), LabelMeFacade (Froehlich et al. 2010; non-commercial research) "
+        "and streets (drawn by this package)",
+    ),
 }
 
 

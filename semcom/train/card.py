@@ -93,7 +93,7 @@ def render(facts: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-PRECISION = {"half": "half precision", "int8": "8 bits with a scale an output channel"}
+PRECISION = {"half": "half precision", "int8": "8 bits with a scale an output channel", "int16": "whole numbers of 16 bits"}
 
 
 def _scores(rows: Sequence[Mapping[str, str]]) -> list[str]:

@@ -17,14 +17,14 @@ def write(path: Path) -> Path:
     """Rectangles whose class is their colour."""
     pack.write(
         path,
-        [_picture(number) for number in range(PICTURES)],
+        [picture(number) for number in range(PICTURES)],
         CLASSES,
         [{"source": "toy", "images": PICTURES, "terms": "made up"}],
     )
     return path
 
 
-def _picture(number: int) -> pack.Item:
+def picture(number: int) -> pack.Item:
     rng = generator("toy", number)
     labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
     for _ in range(12):

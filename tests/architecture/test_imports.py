@@ -22,7 +22,7 @@ ALLOWED = {
     "semcom.component": set(),
     "semcom.protocols": {"semcom.types", "semcom.rng"},
     "semcom.registry": {"semcom.errors"},
-    "semcom.codecs": FOUNDATION,
+    "semcom.codecs": FOUNDATION | {"semcom.models"},
     "semcom.softcast": FOUNDATION,
     "semcom.models": FOUNDATION | {"semcom.softcast"},
     "semcom.latents": FOUNDATION | {"semcom.models"},
@@ -37,13 +37,13 @@ ALLOWED = {
     "semcom.store": FOUNDATION,
     "semcom.sweep": PART | {"semcom.system", "semcom.scenario", "semcom.store", "semcom.stats", "semcom.metrics", "semcom.source"},
     "semcom.figures": FOUNDATION | {"semcom.store", "semcom.metrics"},
-    "semcom.train": FOUNDATION | {"semcom.models", "semcom.latents", "semcom.scenario", "semcom.store"},
+    "semcom.train": FOUNDATION | {"semcom.models", "semcom.latents", "semcom.codecs", "semcom.scenario", "semcom.store"},
     "semcom.api": FOUNDATION | {"semcom.scenario", "semcom.sweep"},
     "semcom": {"semcom.api", "semcom.system", "semcom.types"},
 }
 ABOVE_ALL = {"semcom.cli", "semcom.__main__"}
 #: the command line of machines that only train
-ENTRY_POINTS = {"semcom.train.__main__"}
+ENTRY_POINTS = {"semcom.train.__main__", "semcom.train.label_map.__main__"}
 
 
 def modules():
