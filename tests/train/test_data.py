@@ -83,7 +83,7 @@ def test_labels_stay_with_their_pixels(flip):
 
 
 def test_labels_are_never_mixed_and_colour_moves_no_label():
-    item = toy._picture(1)
+    item = toy.picture(1)
     picture = Image.fromarray(item.pixels)
     for number in range(20):
         plain = Augmentation((24, 48), (0.4, 1.0), flip=True)(picture, item.labels, np.random.default_rng(number))
@@ -95,6 +95,6 @@ def test_labels_are_never_mixed_and_colour_moves_no_label():
 
 def test_the_whole_crop_is_the_geometry_of_the_sources():
     """Scale 1 of a picture with the target's shape is the picture."""
-    item = toy._picture(0)
+    item = toy.picture(0)
     pixels, labels = Augmentation((toy.HEIGHT, toy.WIDTH)).centred(Image.fromarray(item.pixels), item.labels)
     assert np.array_equal(np.rint(pixels * 255), item.pixels) and np.array_equal(labels, item.labels)

@@ -51,7 +51,7 @@ def sets(tmp_path_factory):
 
 @pytest.mark.parametrize("codec", ["jpeg", "webp"])
 def test_a_pack_gives_back_what_it_was_given(tmp_path, codec):
-    items = [toy._picture(number) for number in range(3)] + [pack.Item("plain", "c", toy._picture(9).pixels[:30, :41])]
+    items = [toy.picture(number) for number in range(3)] + [pack.Item("plain", "c", toy.picture(9).pixels[:30, :41])]
     count = pack.write(tmp_path / "a.safetensors", items, toy.CLASSES, [{"source": "toy", "images": 4, "terms": "x"}], codec, 80)
     opened = Pack.open(tmp_path / "a.safetensors")
     assert count == len(opened) == 4 and opened.names == ("toy0", "toy1", "toy2", "plain") and opened.clusters[3] == "c"

@@ -1,4 +1,4 @@
-"""`python -m semcom.train.label_map recipes/label_map.yaml`: train the label-map coder, or go on with it."""
+"""`python -m semcom.train.label_map recipes/coders/label_map.yaml`: train the label-map coder, or go on with it."""
 
 from __future__ import annotations
 
