@@ -56,6 +56,7 @@ TABLE: dict[str, dict[str, str]] = {
 #: what `semcom train` can train: the role "task" of a recipe, no part of a scenario
 TASKS: dict[str, str] = {
     "autoencoder": "semcom.train.tasks.autoencoder:AutoencoderTask",
+    "jscc": "semcom.train.tasks.jscc:JSCCTask",
 }
 
 

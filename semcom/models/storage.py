@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import json
 import os
 from pathlib import Path
@@ -20,6 +21,8 @@ FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
+#: networks of our own that are saved as diffusers' are: class -> module
+OWN = {"JSCC": "semcom.models.jscc"}
 
 
 def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
@@ -50,14 +53,12 @@ def load_network(folder: Path) -> nn.Module:
 
 def build(config: dict[str, Any], path: Path) -> nn.Module:
     """The network of a diffusers config with the weights of a safetensors file, which must fit exactly."""
-    import diffusers
-
     from semcom.models.eight_bit import dequantise
 
     name = config.get("_class_name")
-    if name not in CLASSES:
-        raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, CLASSES)}")
-    net = getattr(diffusers, name).from_config(config)
+    if name not in (*CLASSES, *OWN):
+        raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, (*CLASSES, *OWN))}")
+    net = getattr(importlib.import_module(OWN.get(name, "diffusers")), name).from_config(config)
     try:
         net.load_state_dict(dequantise(read_state(path)), strict=True)
     except RuntimeError as error:

@@ -24,7 +24,7 @@ ALLOWED = {
     "semcom.registry": {"semcom.errors"},
     "semcom.codecs": FOUNDATION,
     "semcom.softcast": FOUNDATION,
-    "semcom.models": FOUNDATION,
+    "semcom.models": FOUNDATION | {"semcom.softcast"},
     "semcom.stats": FOUNDATION,
     "semcom.source": PART,
     "semcom.transmit": PART,

@@ -1,0 +1,229 @@
+"""A learned joint source-channel coder: pixels to real numbers that are sent as they are, and back.
+
+    pixels -> block DCT, whitened -> linear map (starts as SoftCast) -> gains ----+-> unit RMS over what is sent -> latents
+           |                      +-+                                            |
+           +-> unshuffle 4 ---------+-> residual blocks at 1/8 ------------------+
+
+    latents, as they arrived, weighted -> gains -> linear map (starts as SoftCast) -+-> coloured, inverse DCT -+-> pixels
+             and how well -> residual blocks at 1/8 --------------------------------+                          |
+                                                   +-> residual block at 1/4 -> shuffle 4 ---------------------+
+
+The linear maps alone are SoftCast over blocks; the residual blocks learn what a linear code cannot do. Working on whitened
+coefficients makes all weights alike in size. How well each channel arrives, or is expected to, steers both ends
+(attention over features, as in ADJSCC).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
+from torch.nn import functional
+
+from semcom.softcast import GREY, PLANES, dct_matrix, typical_variance
+
+#: pixels a latent position, along each side, and a position of the fine features
+FACTOR, FINE = 8, 4
+#: samples of a block
+COEFFICIENTS = 3 * FACTOR**2
+#: the SNR at which an element counts as having arrived well, and the best that is told apart from it, as shares of its capacity
+WELL_DB, BEST = 20.0, 1.5
+#: frequencies of the frame that a block's coefficient gathers, for the power that is typical of it
+FINER = (16, 32)
+#: the constant that each detail channel starts with, of its typical deviation: from its mean a receiver learns the scale
+PILOT = 0.25
+#: keeps the RMS of a picture without any content finite
+TINY = 1e-12
+
+
+def reliability(snr: torch.Tensor) -> torch.Tensor:
+    """Capacity log2(1 + SNR) of an element, 1 at 20 dB, at most 1.5; ``snr`` is a ratio, 0 to inf."""
+    return (torch.log1p(snr) / math.log1p(10.0 ** (WELL_DB / 10.0))).clamp(max=BEST)
+
+
+def first(count: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """float32 [B, C, h, w]: 1 for the first ``count`` [B] elements in channel-major order, else 0."""
+    elements = torch.arange(math.prod(shape), device=count.device)
+    return (elements < count[:, None]).float().reshape(len(count), *shape)
+
+
+def unit_rms(latents: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The latents where ``mask`` is 1, with mean square 1 over those, per image; else 0. Both [B, C, h, w]."""
+    kept = latents * mask
+    power = kept.square().sum(dim=(1, 2, 3), keepdim=True) / mask.sum(dim=(1, 2, 3), keepdim=True)
+    return kept * torch.rsqrt(power + TINY)
+
+
+class JSCC(ModelMixin, ConfigMixin):
+    """Transmitter and receiver of one learned code.
+
+    Shapes: pixels [B, 3, H, W] in [0, 1], H and W multiples of 8; latents [B, C, H/8, W/8], sent in channel-major order.
+    References: Bourtsoulatze, Kurka, Gunduz 2019, "Deep joint source-channel coding for wireless image transmission";
+    Xu, Ai, Zhang, Yang 2021, "Wireless image transmission using deep source channel coding with attention modules";
+    Jakubczak, Katabi 2011, the linear code that training starts from.
+    """
+
+    @register_to_config
+    def __init__(
+        self, channels: int = 32, width: int = 112, fine_width: int = 64, encoder_blocks: int = 2, decoder_blocks: int = 3
+    ):
+        super().__init__()
+        self.channels = channels
+        self.encoder = Encoder(channels, width, fine_width, encoder_blocks)
+        self.decoder = Decoder(channels, width, fine_width, decoder_blocks)
+        variance, basis = block_transform()
+        # both follow from the closed-form spectrum, so they need no place in a file of weights
+        self.register_buffer("white", (basis / variance.sqrt()[:, None]).float()[:, :, None, None], persistent=False)
+        self.register_buffer("colour", (basis.T * variance.sqrt()).float()[:, :, None, None], persistent=False)
+        self.register_buffer("typical", variance[:channels].sqrt().float(), persistent=False)
+        self._start(variance[:channels], basis[:channels])
+
+    def encode(self, pixels: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+        """float32 [B, C, H/8, W/8]: unit mean square over the first ``count`` int64 [B] elements, 0 elsewhere.
+
+        ``snr_db`` float32 [B] is the average SNR.
+        """
+        shape = (self.channels, pixels.shape[2] // FACTOR, pixels.shape[3] // FACTOR)
+        mask = first(count, shape)
+        expected = reliability(10.0 ** (snr_db / 10.0))[:, None] * mask.mean(dim=(2, 3))
+        return unit_rms(self.encoder(pixels - GREY, self._coefficients(pixels), expected).float(), mask)
+
+    def decode(self, received: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
+        """float32 pixels [B, 3, H, W], not clamped, from what arrived and its noise levels [B, C, h, w], 0 to inf."""
+        arrived = noise_std.isfinite()
+        variance = torch.where(arrived, noise_std, 1.0).square()
+        known = torch.where(arrived, reliability(1.0 / variance), 0.0)
+        share = arrived.float().mean(dim=(2, 3))
+        # typical power of each channel, in latents that have unit mean square over what arrived
+        mean = (share * self.typical).sum(1, keepdim=True) / share.sum(1, keepdim=True).clamp(min=TINY)
+        power = (self.typical / mean.clamp(min=TINY))[:, :, None, None]
+        estimate = torch.where(arrived, received * power / (power + variance), 0.0)
+        coefficients, detail = self.decoder(estimate, known, mean.sqrt())
+        coarse = functional.pixel_shuffle(functional.conv2d(coefficients, self.colour), FACTOR)
+        return coarse.float() + functional.pixel_shuffle(detail, FINE).float() + GREY
+
+    def forward(
+        self, pixels: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor, noise_std: torch.Tensor, noise: torch.Tensor
+    ) -> torch.Tensor:
+        """What training needs: pixels, not clamped, after ``noise_std`` times ``noise`` was added; inf drops an element."""
+        latents = self.encode(pixels, snr_db, count)
+        dropped = first(count, tuple(latents.shape[1:])) == 0
+        noise_std = noise_std.expand(latents.shape).masked_fill(dropped, math.inf)
+        received = latents + torch.where(noise_std.isfinite(), noise_std, 0.0) * noise
+        return self.decode(received, noise_std)
+
+    def _coefficients(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Whitened block DCT [B, 192, h, w], the strongest first."""
+        return functional.conv2d(_unshuffled(pixels - GREY, FACTOR), self.white)
+
+    @torch.no_grad()
+    def _start(self, variance: torch.Tensor, basis: torch.Tensor) -> None:
+        """Both linear maps as SoftCast's gains: latents of deviation variance^(1/4), and back."""
+        deviation = variance.pow(0.25).float()
+        there, back = self.encoder.linear, self.decoder.linear
+        pilot = torch.where(basis.sum(dim=1).abs() > 1e-3, 0.0, PILOT * deviation)  # means of pictures are no place for one
+        for layer in (there, back):
+            nn.init.zeros_(layer.weight)
+        for channel, amount in enumerate(deviation.tolist()):
+            there.weight[channel, channel, 1, 1] = amount
+            back.weight[channel, channel, 1, 1] = 1.0 / amount
+        there.bias.copy_(pilot)
+        nn.init.zeros_(back.bias)
+        back.bias[: len(pilot)] = -pilot / deviation
+
+
+class Block(nn.Module):
+    """A residual block whose features are scaled and shifted by what is known of the channel and by their own means."""
+
+    def __init__(self, width: int, known: int):
+        super().__init__()
+        self.first, self.second = _conv(width, width), _conv(width, width)
+        self.attention = nn.Sequential(nn.Linear(width + known, width // 2), nn.SiLU(), nn.Linear(width // 2, 2 * width))
+        nn.init.zeros_(self.attention[2].weight)
+        nn.init.zeros_(self.attention[2].bias)
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        scale, shift = self.attention(torch.cat([x.mean(dim=(2, 3)), known], 1))[:, :, None, None].chunk(2, 1)
+        return x + self.second(functional.silu(self.first(x) * (1.0 + scale) + shift))
+
+
+class Encoder(nn.Module):
+    """Pixels and their whitened coefficients to raw latents."""
+
+    def __init__(self, channels: int, width: int, fine: int, blocks: int):
+        super().__init__()
+        self.linear = _conv(COEFFICIENTS, channels)
+        self.gain = _zero(nn.Linear(channels, channels))
+        self.stem = _conv(3 * FINE**2, fine)
+        self.down = nn.Conv2d(fine, width, FACTOR // FINE, stride=FACTOR // FINE)
+        self.mix = nn.Conv2d(COEFFICIENTS, width, 1)
+        self.blocks = nn.ModuleList(Block(width, channels) for _ in range(blocks))
+        self.head = _zero(_conv(width, channels))
+
+    def forward(self, pixels: torch.Tensor, coefficients: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+        """[B, C, h, w]; ``expected`` [B, C] is how well each channel will arrive."""
+        linear = self.linear(coefficients) * self.gain(expected).exp()[:, :, None, None]
+        x = self.down(functional.silu(self.stem(_unshuffled(pixels, FINE)))) + self.mix(coefficients)
+        for block in self.blocks:
+            x = block(x, expected)
+        return linear + self.head(x)
+
+
+class Decoder(nn.Module):
+    """Weighted latents to whitened coefficients, and to details that blocks of pixels do not hold."""
+
+    def __init__(self, channels: int, width: int, fine: int, blocks: int):
+        super().__init__()
+        self.linear = _conv(channels, COEFFICIENTS)
+        self.gain = nn.Sequential(nn.Linear(2 * channels, 64), nn.SiLU(), _zero(nn.Linear(64, channels)))
+        self.stem = _conv(2 * channels, width)
+        self.blocks = nn.ModuleList(Block(width, channels) for _ in range(blocks))
+        self.mix = _zero(nn.Conv2d(width, COEFFICIENTS, 1))
+        self.up = nn.Conv2d(width, fine * (FACTOR // FINE) ** 2, 1)
+        self.fine = Block(fine, channels)
+        self.head = _zero(_conv(fine, 3 * FINE**2))
+
+    def forward(
+        self, estimate: torch.Tensor, known: torch.Tensor, scale: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """([B, 192, h, w], [B, 48, 2h, 2w]) from latents and ``known``, how well each arrived, both [B, C, h, w].
+
+        ``scale`` [B, 1] is what latents of typical power were divided by.
+        """
+        expected = known.mean(dim=(2, 3))
+        gain = self.gain(torch.cat([estimate.mean(dim=(2, 3)), expected], 1)).exp() * scale
+        linear = self.linear(estimate * gain[:, :, None, None])
+        x = self.stem(torch.cat([estimate, known], 1))
+        for block in self.blocks:
+            x = block(x, expected)
+        fine = self.fine(functional.pixel_shuffle(self.up(x), FACTOR // FINE), expected)
+        return linear + self.mix(x), self.head(fine)
+
+
+def block_transform() -> tuple[torch.Tensor, torch.Tensor]:
+    """(typical variances [192], orthonormal basis [192, 3 * 8 * 8]) of a block DCT, float64, the strongest first."""
+    planes = torch.tensor(PLANES, dtype=torch.float64)
+    planes = planes / planes.norm(dim=1, keepdim=True)
+    dct = dct_matrix(FACTOR)
+    basis = torch.einsum("pc,ui,vj->puvcij", planes, dct, dct).reshape(COEFFICIENTS, COEFFICIENTS)
+    variance = typical_variance((FACTOR, FACTOR), FINER).flatten()
+    order = torch.argsort(variance, descending=True, stable=True)
+    return variance[order], basis[order]
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _zero(layer: nn.Module) -> nn.Module:
+    """A layer that adds nothing at first."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _unshuffled(pixels: torch.Tensor, factor: int) -> torch.Tensor:
+    return functional.pixel_unshuffle(pixels, factor).contiguous(memory_format=torch.channels_last)
