@@ -29,6 +29,7 @@ TABLE: dict[str, dict[str, str]] = {
     "transmit": {
         "image_codec": "semcom.transmit.image_codec:ImageCodec",
         "softcast": "semcom.transmit.softcast:SoftCast",
+        "jscc": "semcom.transmit.jscc:JSCC",
         "prior": "semcom.transmit.prior:Prior",
     },
     "link": {
@@ -40,6 +41,7 @@ TABLE: dict[str, dict[str, str]] = {
     "receive": {
         "image_codec": "semcom.receive.image_codec:ImageCodec",
         "softcast": "semcom.receive.softcast:SoftCast",
+        "jscc": "semcom.receive.jscc:JSCC",
         "prior": "semcom.receive.prior:Prior",
     },
     "metric": {

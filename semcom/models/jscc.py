@@ -66,6 +66,9 @@ class JSCC(ModelMixin, ConfigMixin):
     Jakubczak, Katabi 2011, the linear code that training starts from.
     """
 
+    #: pixels of a latent position, along each side
+    FACTOR = FACTOR
+
     @register_to_config
     def __init__(
         self, channels: int = 32, width: int = 112, fine_width: int = 64, encoder_blocks: int = 2, decoder_blocks: int = 3

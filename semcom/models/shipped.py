@@ -40,12 +40,12 @@ class Shipped:
             )
         return storage.weights_file(folder)
 
-    def digest(self) -> str | None:
-        """SHA-256 of the weights, for the identity of what uses them; None where they cannot be had."""
+    def identity(self) -> str:
+        """What tells these weights from others, wherever they lie: their SHA-256, or their name where they cannot be had."""
         try:
             return storage.digest(self.file())
         except WeightsError:
-            return None
+            return self.name
 
     def load(self, device: str = "cpu") -> nn.Module:
         """The network in float32, frozen. Raises: WeightsError."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 torch = lazy.load("torch")
 
 FREE = ("jscc: the weights of the code, which both ends know",)
-#: pixels of a latent position, along each side
-FACTOR = 8
 #: what is assumed of a link that has no SNR, such as an ideal one
 CLEAR_DB = 20.0
 
@@ -55,7 +53,7 @@ class JSCC(Component):
     weights: str = Field("jscc", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "weights": Shipped(self.weights, "JSCC").digest() or self.weights}
+        return {**super().identity(), "weights": Shipped(self.weights, "JSCC").identity()}
 
     def build(self, context: Context) -> JSCCTransmitter:
         source = Shipped(self.weights, "JSCC")
@@ -77,12 +75,13 @@ class JSCCTransmitter:
         if reals is None:
             raise ScenarioError("transmit: jscc sends real numbers and its link carries bits; use `link: {kind: analog}`")
         height, width = images.size
-        if height % FACTOR or width % FACTOR:
+        factor = self.network.FACTOR
+        if height % factor or width % factor:
             raise ScenarioError(
-                f"transmit: jscc takes pictures whose sides are multiples of {FACTOR} pixels and got {height}x{width}; "
+                f"transmit: jscc takes pictures whose sides are multiples of {factor} pixels and got {height}x{width}; "
                 "set the `size` of the source"
             )
-        position = height * width // FACTOR**2
+        position = height * width // factor**2
         count, reasons = min(reals, self.network.channels * position), ()
         if count < position:
             reason = f"jscc: its smallest part is {position} reals, and {reals} fit {budget.channel_uses} channel uses"

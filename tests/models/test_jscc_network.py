@@ -1,0 +1,135 @@
+"""A joint source-channel code: what is sent, in which order, and that it starts as SoftCast over blocks."""
+
+import math
+
+import pytest
+import torch
+
+from semcom.errors import WeightsError
+from semcom.models import storage
+from semcom.models.jscc import COEFFICIENTS, FACTOR, JSCC, block_transform, first, reliability
+from semcom.models.shipped import Shipped
+
+H, W = 32, 64
+POSITIONS = H * W // FACTOR**2
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(one_thread):
+    pass
+
+
+def network(channels=8, lively=True, seed=0):
+    """A small network; ``lively``: as if it had been trained, no layer adds nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = JSCC(channels, width=16, fine_width=8, encoder_blocks=1, decoder_blocks=1)
+        if lively:
+            for value in net.parameters():
+                value.data += 0.05 * torch.randn(value.shape)
+    return net.eval().requires_grad_(False)
+
+
+def pictures(count=3, size=(H, W), seed=1):
+    """Smooth pictures with some detail."""
+    noise = torch.rand((count, 3, *size), generator=torch.Generator().manual_seed(seed))
+    small = torch.nn.functional.avg_pool2d(noise, 8)
+    return (0.8 * torch.nn.functional.interpolate(small, size=size, mode="bilinear") + 0.2 * noise).clamp(0, 1)
+
+
+def encode(net, pixels, snr_db=10.0, count=None):
+    count = net.channels * pixels.shape[2] * pixels.shape[3] // FACTOR**2 if count is None else count
+    rows = len(pixels)
+    return net.encode(pixels, torch.full((rows,), snr_db), torch.full((rows,), count))
+
+
+def test_the_transform_is_orthonormal_and_sorted_by_variance():
+    variance, basis = block_transform()
+    torch.testing.assert_close(basis @ basis.T, torch.eye(COEFFICIENTS, dtype=torch.float64))
+    assert bool((variance.diff() <= 0).all()) and float(variance[-1]) > 0
+    # the strongest is the mean of the block, brightness
+    torch.testing.assert_close(basis[0], torch.full_like(basis[0], COEFFICIENTS**-0.5))
+
+
+def test_it_starts_as_a_linear_code_that_keeps_all_but_the_scale():
+    """All 192 coefficients without noise give the picture back, but for the ratio of typical and true power."""
+    net, pixels = network(COEFFICIENTS, lively=False), pictures()
+    net.encoder.linear.bias.zero_()
+    net.decoder.linear.bias.zero_()
+    latents = encode(net, pixels)
+    back = net.decode(latents, torch.zeros_like(latents)) - 0.5
+    scale = (back * (pixels - 0.5)).sum((1, 2, 3)) / (pixels - 0.5).square().sum((1, 2, 3))
+    torch.testing.assert_close(back, scale[:, None, None, None] * (pixels - 0.5), atol=1e-4, rtol=1e-4)
+    assert bool((scale > 0.1).all())
+
+
+def test_leading_channels_matter_most_at_the_start():
+    """Gains by typical variance: the code's power falls from channel to channel, as SoftCast's does."""
+    variance, _ = block_transform()
+    net = network(8, lively=False)
+    torch.testing.assert_close(net.typical, variance[:8].sqrt().float())
+    assert bool((net.typical.diff() <= 0).all())
+    diagonal = net.encoder.linear.weight[torch.arange(8), torch.arange(8), 1, 1]
+    torch.testing.assert_close(diagonal.square(), net.typical)
+
+
+@pytest.mark.parametrize("count", [POSITIONS, 3 * POSITIONS, 3 * POSITIONS + 5, 8 * POSITIONS])
+def test_every_picture_has_unit_power_over_what_is_sent_whatever_its_neighbours(count):
+    net, pixels = network(), pictures()
+    latents = encode(net, pixels, count=count).flatten(1)
+    torch.testing.assert_close(latents[:, :count].square().mean(1), torch.ones(3), atol=1e-5, rtol=0)
+    assert not latents[:, count:].any()
+    torch.testing.assert_close(encode(net, pixels[1:2], count=count).flatten(1), latents[1:2], atol=1e-5, rtol=1e-4)
+
+
+def test_what_was_not_sent_is_the_same_as_what_was_lost():
+    net, pixels = network(), pictures()
+    count = 3 * POSITIONS + 5
+    latents = encode(net, pixels, count=count)
+    sent = first(torch.full((3,), count), tuple(latents.shape[1:])).bool()
+    noise_std = torch.full_like(latents, 0.3)
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    received = latents + noise_std * noise
+    lost = net.decode(torch.where(sent, received, torch.nan), noise_std.masked_fill(~sent, math.inf))
+    torch.testing.assert_close(net(pixels, torch.full((3,), 10.0), torch.full((3,), count), noise_std, noise), lost)
+    # more that arrived changes the picture
+    assert not torch.allclose(lost, net.decode(received, noise_std), atol=1e-3)
+
+
+def test_the_snr_steers_both_ends_and_rows_do_not_mix():
+    net, pixels = network(), pictures(1).expand(2, -1, -1, -1)
+    latents = net.encode(pixels, torch.tensor([-5.0, 20.0]), torch.full((2,), 8 * POSITIONS))
+    assert float((latents[0] - latents[1]).square().mean()) > 1e-4
+    same = latents[:1].expand(2, -1, -1, -1)
+    pixels = net.decode(same, torch.tensor([0.1, 1.0])[:, None, None, None].expand(same.shape))
+    assert float((pixels[0] - pixels[1]).square().mean()) > 1e-4
+    torch.testing.assert_close(net.decode(same[:1], torch.full_like(same[:1], 1.0))[0], pixels[1], atol=1e-5, rtol=1e-4)
+
+
+def test_any_noise_level_gives_finite_pixels():
+    net, latents = network(), encode(network(), pictures())
+    for level in (0.0, 1e-6, 1e6, math.inf):
+        assert bool(net.decode(latents, torch.full_like(latents, level)).isfinite().all())
+    assert float(reliability(torch.tensor(100.0))) == pytest.approx(1.0) and float(reliability(torch.tensor(math.inf))) == 1.5
+
+
+def test_a_picture_of_nothing_is_finite():
+    grey = torch.full((1, 3, H, W), 0.5)
+    assert bool(encode(network(), grey).isfinite().all())
+
+
+def test_weights_come_back_from_a_folder(tmp_path):
+    net, pixels = network().half().float(), pictures()
+    for name in ("white", "colour", "typical"):  # these are computed, not stored
+        getattr(net, name).copy_(getattr(network(), name))
+    storage.save_network(net, tmp_path)
+    found = Shipped(str(tmp_path), "JSCC").load()
+    torch.testing.assert_close(encode(found, pixels), encode(net, pixels), atol=1e-5, rtol=1e-4)
+    with pytest.raises(WeightsError, match="holds a JSCC; expected a Other"):
+        Shipped(str(tmp_path), "Other").load()
+
+
+def test_missing_weights_are_one_sentence():
+    with pytest.raises(WeightsError, match="there are no weights 'nowhere'; allowed: a name that ships .*`semcom train` wrote"):
+        Shipped("nowhere", "JSCC").load()
+    assert Shipped("nowhere", "JSCC").identity() == "nowhere"
