@@ -60,7 +60,6 @@ class JSCCReceiver:
     def __init__(self, network: Network, device: str):
         self.network, self.device = network, device
 
-    @torch.no_grad()
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         part = received.parts.get("image")
         if not isinstance(part, ReceivedReals):
@@ -75,6 +74,7 @@ class JSCCReceiver:
             )
         values = torch.nn.functional.pad(part.values.to(self.device), (0, missing))
         noise_std = torch.nn.functional.pad(part.noise_std.to(self.device), (0, missing), value=math.inf)
-        pixels = self.network.decode(values.reshape(shape), noise_std.reshape(shape)).clamp(0.0, 1.0)
+        with torch.no_grad():
+            pixels = self.network.decode(values.reshape(shape), noise_std.reshape(shape)).clamp(0.0, 1.0)
         ok = part.ok.to(self.device)
         return Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)

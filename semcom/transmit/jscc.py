@@ -69,7 +69,6 @@ class JSCCTransmitter:
     def __init__(self, network: Network, snr_db: tuple[float, float], device: str):
         self.network, self.snr_db, self.device = network, snr_db, device
 
-    @torch.no_grad()
     def encode(self, images: ImageBatch, budget: Budget, streams: Streams) -> Message:
         reals = budget.part("image").reals
         if reals is None:
@@ -90,10 +89,8 @@ class JSCCTransmitter:
         snr_db = CLEAR_DB if known is None else known
         snr_db = min(max(snr_db, self.snr_db[0]), self.snr_db[1])
         rows = len(images)
-        latents = self.network.encode(
-            images.pixels.to(self.device),
-            torch.full((rows,), snr_db, device=self.device),
-            torch.full((rows,), count, device=self.device),
-        )
+        known, elements = (torch.full((rows,), value, device=self.device) for value in (snr_db, count))
+        with torch.no_grad():
+            latents = self.network.encode(images.pixels.to(self.device), known, elements)
         values = latents.flatten(1)[:, :count].contiguous()
         return Message({"image": Reals(values, (count,))}, budget, images.size, infeasible=reasons, free=FREE)
