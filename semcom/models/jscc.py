@@ -16,6 +16,8 @@ coefficients makes all weights alike in size. How well each channel arrives, or 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -37,6 +39,8 @@ FINER = (16, 32)
 PILOT = 0.25
 #: keeps the RMS of a picture without any content finite
 TINY = 1e-12
+#: a coefficient whose basis sums to less is no mean of a block
+FLAT = 1e-6
 
 
 def reliability(snr: torch.Tensor) -> torch.Tensor:
@@ -77,11 +81,11 @@ class JSCC(ModelMixin, ConfigMixin):
         self.channels = channels
         self.encoder = Encoder(channels, width, fine_width, encoder_blocks)
         self.decoder = Decoder(channels, width, fine_width, decoder_blocks)
+        self.pilot = nn.Parameter(torch.zeros(channels))
         variance, basis = block_transform()
         # both follow from the closed-form spectrum, so they need no place in a file of weights
         self.register_buffer("white", (basis / variance.sqrt()[:, None]).float()[:, :, None, None], persistent=False)
         self.register_buffer("colour", (basis.T * variance.sqrt()).float()[:, :, None, None], persistent=False)
-        self.register_buffer("typical", variance[:channels].sqrt().float(), persistent=False)
         self._start(variance[:channels], basis[:channels])
 
     def encode(self, pixels: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
@@ -92,21 +96,30 @@ class JSCC(ModelMixin, ConfigMixin):
         shape = (self.channels, pixels.shape[2] // FACTOR, pixels.shape[3] // FACTOR)
         mask = first(count, shape)
         expected = reliability(10.0 ** (snr_db / 10.0))[:, None] * mask.mean(dim=(2, 3))
-        return unit_rms(self.encoder(pixels - GREY, self._coefficients(pixels), expected).float(), mask)
+        linear, learned = self.encoder(pixels - GREY, self._coefficients(pixels), expected)
+        spectrum = spectrum_of(*shape, pixels.device)
+        raw = spectrum.shaped(linear, spectrum.white) + self.pilot[:, None, None] + learned.float()
+        return unit_rms(raw, mask)
 
     def decode(self, received: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
         """float32 pixels [B, 3, H, W], not clamped, from what arrived and its noise levels [B, C, h, w], 0 to inf."""
-        arrived = noise_std.isfinite()
+        spectrum, arrived = spectrum_of(*received.shape[1:], received.device), noise_std.isfinite()
         variance = torch.where(arrived, noise_std, 1.0).square()
         known = torch.where(arrived, reliability(1.0 / variance), 0.0)
+        weighted = torch.where(arrived, received / (1.0 + variance), 0.0)
+        # what latents of unit mean square were divided by, if the picture's power is typical
         share = arrived.float().mean(dim=(2, 3))
-        # typical power of each channel, in latents that have unit mean square over what arrived
-        mean = (share * self.typical).sum(1, keepdim=True) / share.sum(1, keepdim=True).clamp(min=TINY)
-        power = (self.typical / mean.clamp(min=TINY))[:, :, None, None]
-        estimate = torch.where(arrived, received * power / (power + variance), 0.0)
-        coefficients, detail = self.decoder(estimate, known, mean.sqrt())
-        coarse = functional.pixel_shuffle(functional.conv2d(coefficients, self.colour), FACTOR)
-        return coarse.float() + functional.pixel_shuffle(detail, FINE).float() + GREY
+        typical = (share @ spectrum.power.mean(dim=(1, 2))) / share.sum(1).clamp(min=TINY)
+        scale = typical.sqrt()[:, None, None, None]
+        # linear MMSE estimate a frequency, at the noise that the channel's numbers have on average
+        trust = torch.where(arrived, 1.0 / (1.0 + variance), 0.0).mean(dim=(2, 3), keepdim=True)
+        estimate = weighted * scale / trust.clamp(min=TINY) - self.pilot[:, None, None] * (trust > 0)
+        signal = spectrum.power * trust
+        gain = signal / (signal + (1.0 - trust) * scale.square()).clamp(min=TINY)
+        coarse = spectrum.shaped(estimate, gain * spectrum.colour)
+        coefficients, detail = self.decoder(weighted, known, coarse)
+        blocks = functional.pixel_shuffle(functional.conv2d(coefficients, self.colour), FACTOR)
+        return blocks.float() + functional.pixel_shuffle(detail, FINE).float() + GREY
 
     def forward(
         self, pixels: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor, noise_std: torch.Tensor, noise: torch.Tensor
@@ -124,18 +137,52 @@ class JSCC(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def _start(self, variance: torch.Tensor, basis: torch.Tensor) -> None:
-        """Both linear maps as SoftCast's gains: latents of deviation variance^(1/4), and back."""
-        deviation = variance.pow(0.25).float()
-        there, back = self.encoder.linear, self.decoder.linear
-        pilot = torch.where(basis.sum(dim=1).abs() > 1e-3, 0.0, PILOT * deviation)  # means of pictures are no place for one
-        for layer in (there, back):
+        """Both linear maps as SoftCast's: the strongest coefficients as they are, and constants that tell the scale."""
+        for layer in (self.encoder.linear, self.decoder.linear):
             nn.init.zeros_(layer.weight)
-        for channel, amount in enumerate(deviation.tolist()):
-            there.weight[channel, channel, 1, 1] = amount
-            back.weight[channel, channel, 1, 1] = 1.0 / amount
-        there.bias.copy_(pilot)
-        nn.init.zeros_(back.bias)
-        back.bias[: len(pilot)] = -pilot / deviation
+            nn.init.zeros_(layer.bias)
+            for channel in range(self.channels):
+                layer.weight[channel, channel, 1, 1] = 1.0
+        # mean colours of pictures are no place for a constant
+        is_detail = basis.reshape(len(basis), 3, -1).sum(dim=2).abs().amax(dim=1) < FLAT
+        self.pilot.copy_(torch.where(is_detail, PILOT * variance.pow(0.25).float(), 0.0))
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """How the power of each channel falls with frequency over the frame, as closed form: both ends know it.
+
+    ``power`` [C, h, w], typical mean squares of SoftCast's latents, variance^(1/2); ``white`` and ``colour`` [C, h, w]: from
+    coefficients whitened by block to such latents, and back.
+    """
+
+    power: torch.Tensor
+    white: torch.Tensor
+    colour: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+
+    def shaped(self, planes: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
+        """Planes [B, C, h, w] with their frequencies multiplied by ``gains``, in float32."""
+        with torch.autocast(planes.device.type, enabled=False):
+            return self.rows.T @ (self.rows @ planes.float() @ self.columns.T * gains) @ self.columns
+
+
+@lru_cache(maxsize=16)
+def spectrum_of(channels: int, height: int, width: int, device: torch.device) -> Spectrum:
+    """The spectrum of pictures of ``height`` x ``width`` latent positions.
+
+    Frequency k over the blocks and u inside them is frequency u n + k of the frame, or u n + (n - 1 - k) for odd u,
+    n blocks a side: a DCT of a coefficient's plane folds the frame's frequencies.
+    """
+    order = torch.argsort(typical_variance((FACTOR, FACTOR), FINER).flatten(), descending=True, stable=True)[:channels]
+    frame = typical_variance((FACTOR * height, FACTOR * width)).reshape(3, FACTOR, height, FACTOR, width).clone()
+    frame[:, 1::2] = frame[:, 1::2].flip(2)
+    frame[:, :, :, 1::2] = frame[:, :, :, 1::2].flip(4)
+    variance = frame.permute(0, 1, 3, 2, 4).reshape(COEFFICIENTS, height, width)[order]
+    block = typical_variance((FACTOR, FACTOR), FINER).flatten()[order].sqrt()[:, None, None]
+    made = (variance.sqrt(), block * variance.pow(-0.25), variance.pow(0.25) / block, dct_matrix(height), dct_matrix(width))
+    return Spectrum(*(value.float().to(device) for value in made))
 
 
 class Block(nn.Module):
@@ -166,13 +213,15 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(Block(width, channels) for _ in range(blocks))
         self.head = _zero(_conv(width, channels))
 
-    def forward(self, pixels: torch.Tensor, coefficients: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-        """[B, C, h, w]; ``expected`` [B, C] is how well each channel will arrive."""
+    def forward(
+        self, pixels: torch.Tensor, coefficients: torch.Tensor, expected: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is still to be shaped by frequency, and what is not, [B, C, h, w]; ``expected`` [B, C]: how well each channel arrives."""
         linear = self.linear(coefficients) * self.gain(expected).exp()[:, :, None, None]
         x = self.down(functional.silu(self.stem(_unshuffled(pixels, FINE)))) + self.mix(coefficients)
         for block in self.blocks:
             x = block(x, expected)
-        return linear + self.head(x)
+        return linear, self.head(x)
 
 
 class Decoder(nn.Module):
@@ -182,7 +231,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.linear = _conv(channels, COEFFICIENTS)
         self.gain = nn.Sequential(nn.Linear(2 * channels, 64), nn.SiLU(), _zero(nn.Linear(64, channels)))
-        self.stem = _conv(2 * channels, width)
+        self.stem = _conv(3 * channels, width)
         self.blocks = nn.ModuleList(Block(width, channels) for _ in range(blocks))
         self.mix = _zero(nn.Conv2d(width, COEFFICIENTS, 1))
         self.up = nn.Conv2d(width, fine * (FACTOR // FINE) ** 2, 1)
@@ -190,16 +239,17 @@ class Decoder(nn.Module):
         self.head = _zero(_conv(fine, 3 * FINE**2))
 
     def forward(
-        self, estimate: torch.Tensor, known: torch.Tensor, scale: torch.Tensor
+        self, weighted: torch.Tensor, known: torch.Tensor, coarse: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """([B, 192, h, w], [B, 48, 2h, 2w]) from latents and ``known``, how well each arrived, both [B, C, h, w].
+        """([B, 192, h, w], [B, 48, 2h, 2w]) from latents weighted one by one, how well each arrived, and the linear estimate.
 
-        ``scale`` [B, 1] is what latents of typical power were divided by.
+        The inputs are [B, C, h, w]. The means of the first tell the scale of the picture.
         """
         expected = known.mean(dim=(2, 3))
-        gain = self.gain(torch.cat([estimate.mean(dim=(2, 3)), expected], 1)).exp() * scale
-        linear = self.linear(estimate * gain[:, :, None, None])
-        x = self.stem(torch.cat([estimate, known], 1))
+        gain = self.gain(torch.cat([weighted.mean(dim=(2, 3)), expected], 1)).exp()
+        coarse = coarse * gain[:, :, None, None]
+        linear = self.linear(coarse)
+        x = self.stem(torch.cat([weighted, coarse, known], 1))
         for block in self.blocks:
             x = block(x, expected)
         fine = self.fine(functional.pixel_shuffle(self.up(x), FACTOR // FINE), expected)
