@@ -7,8 +7,9 @@ import torch
 
 from semcom.errors import WeightsError
 from semcom.models import storage
-from semcom.models.jscc import COEFFICIENTS, FACTOR, JSCC, block_transform, first, reliability
+from semcom.models.jscc import COEFFICIENTS, FACTOR, JSCC, block_transform, first, reliability, spectrum_of
 from semcom.models.shipped import Shipped
+from semcom.softcast import dct_matrix, typical_variance
 
 H, W = 32, 64
 POSITIONS = H * W // FACTOR**2
@@ -54,8 +55,7 @@ def test_the_transform_is_orthonormal_and_sorted_by_variance():
 def test_it_starts_as_a_linear_code_that_keeps_all_but_the_scale():
     """All 192 coefficients without noise give the picture back, but for the ratio of typical and true power."""
     net, pixels = network(COEFFICIENTS, lively=False), pictures()
-    net.encoder.linear.bias.zero_()
-    net.decoder.linear.bias.zero_()
+    net.pilot.zero_()
     latents = encode(net, pixels)
     back = net.decode(latents, torch.zeros_like(latents)) - 0.5
     scale = (back * (pixels - 0.5)).sum((1, 2, 3)) / (pixels - 0.5).square().sum((1, 2, 3))
@@ -63,14 +63,38 @@ def test_it_starts_as_a_linear_code_that_keeps_all_but_the_scale():
     assert bool((scale > 0.1).all())
 
 
+def test_blocks_hold_the_frequencies_of_the_frame():
+    """Where a wave over the frame is found in the DCT of blocks' coefficients, there the spectrum has its variance."""
+    height, width = 8, 4
+    _, basis = block_transform()
+    frame = typical_variance((FACTOR * height, FACTOR * width))
+    power = spectrum_of(COEFFICIENTS, height, width, torch.device("cpu")).power
+    inside, across = dct_matrix(FACTOR), dct_matrix(height)
+    # where the vertical waves of a block are, in brightness and without change along a row
+    waves = torch.einsum("ui,cj->uicj", inside, torch.full((3, FACTOR), 1.0, dtype=torch.float64)).permute(0, 2, 1, 3)
+    by_wave = {u: int((basis @ wave.flatten()).argmax()) for u, wave in enumerate(waves)}
+    assert sorted(by_wave) == list(range(FACTOR))
+    found = 0
+    for frequency, wave in enumerate(dct_matrix(FACTOR * height)):
+        energy = (across @ wave.reshape(height, FACTOR) @ inside.T).square()  # [across blocks, inside a block]
+        if float(energy.max()) < 0.5:
+            continue  # near the edge of a band a wave is shared by two
+        k, u = divmod(int(energy.argmax()), FACTOR)
+        found += 1
+        assert float(power[by_wave[u], k, 0].square()) == pytest.approx(float(frame[0, frequency, 0]), rel=1e-4)
+    assert found > FACTOR * height / 4
+
+
+def test_shaping_and_its_inverse_cancel():
+    spectrum, planes = spectrum_of(8, 4, 8, torch.device("cpu")), torch.randn(2, 8, 4, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(spectrum.shaped(spectrum.shaped(planes, spectrum.white), spectrum.colour), planes, atol=1e-5, rtol=1e-4)
+
+
 def test_leading_channels_matter_most_at_the_start():
-    """Gains by typical variance: the code's power falls from channel to channel, as SoftCast's does."""
-    variance, _ = block_transform()
-    net = network(8, lively=False)
-    torch.testing.assert_close(net.typical, variance[:8].sqrt().float())
-    assert bool((net.typical.diff() <= 0).all())
-    diagonal = net.encoder.linear.weight[torch.arange(8), torch.arange(8), 1, 1]
-    torch.testing.assert_close(diagonal.square(), net.typical)
+    """The mean power of SoftCast's latents falls from channel to channel."""
+    power = spectrum_of(8, H // FACTOR, W // FACTOR, torch.device("cpu")).power
+    means = power.mean(dim=(1, 2))
+    assert float(means[0]) > 2 * float(means[4]) > 0 and bool((power > 0).all())
 
 
 @pytest.mark.parametrize("count", [POSITIONS, 3 * POSITIONS, 3 * POSITIONS + 5, 8 * POSITIONS])
@@ -120,7 +144,7 @@ def test_a_picture_of_nothing_is_finite():
 
 def test_weights_come_back_from_a_folder(tmp_path):
     net, pixels = network().half().float(), pictures()
-    for name in ("white", "colour", "typical"):  # these are computed, not stored
+    for name in ("white", "colour"):  # these are computed, not stored
         getattr(net, name).copy_(getattr(network(), name))
     storage.save_network(net, tmp_path)
     found = Shipped(str(tmp_path), "JSCC").load()
