@@ -35,12 +35,12 @@ COEFFICIENTS = 3 * FACTOR**2
 WELL_DB, BEST = 20.0, 1.5
 #: frequencies of the frame that a block's coefficient gathers, for the power that is typical of it
 FINER = (16, 32)
-#: the constant that each detail channel starts with, of its typical deviation: from its mean a receiver learns the scale
-PILOT = 0.25
+#: share of the typical power that a pilot takes
+PILOT = 0.02
+#: how far pictures' powers are from typical: usual deviation of the logarithm, and the farthest factor
+SPREAD, FARTHEST = 0.25, 4.0
 #: keeps the RMS of a picture without any content finite
 TINY = 1e-12
-#: a coefficient whose basis sums to less is no mean of a block
-FLAT = 1e-6
 
 
 def reliability(snr: torch.Tensor) -> torch.Tensor:
@@ -81,12 +81,11 @@ class JSCC(ModelMixin, ConfigMixin):
         self.channels = channels
         self.encoder = Encoder(channels, width, fine_width, encoder_blocks)
         self.decoder = Decoder(channels, width, fine_width, decoder_blocks)
-        self.pilot = nn.Parameter(torch.zeros(channels))
         variance, basis = block_transform()
         # both follow from the closed-form spectrum, so they need no place in a file of weights
         self.register_buffer("white", (basis / variance.sqrt()[:, None]).float()[:, :, None, None], persistent=False)
         self.register_buffer("colour", (basis.T * variance.sqrt()).float()[:, :, None, None], persistent=False)
-        self._start(variance[:channels], basis[:channels])
+        self._start()
 
     def encode(self, pixels: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         """float32 [B, C, H/8, W/8]: unit mean square over the first ``count`` int64 [B] elements, 0 elsewhere.
@@ -98,7 +97,7 @@ class JSCC(ModelMixin, ConfigMixin):
         expected = reliability(10.0 ** (snr_db / 10.0))[:, None] * mask.mean(dim=(2, 3))
         linear, learned = self.encoder(pixels - GREY, self._coefficients(pixels), expected)
         spectrum = spectrum_of(*shape, pixels.device)
-        raw = spectrum.shaped(linear, spectrum.white) + self.pilot[:, None, None] + learned.float()
+        raw = spectrum.shaped(linear, spectrum.white) + spectrum.pilot + learned.float()
         return unit_rms(raw, mask)
 
     def decode(self, received: torch.Tensor, noise_std: torch.Tensor) -> torch.Tensor:
@@ -107,13 +106,14 @@ class JSCC(ModelMixin, ConfigMixin):
         variance = torch.where(arrived, noise_std, 1.0).square()
         known = torch.where(arrived, reliability(1.0 / variance), 0.0)
         weighted = torch.where(arrived, received / (1.0 + variance), 0.0)
-        # what latents of unit mean square were divided by, if the picture's power is typical
+        trust = torch.where(arrived, 1.0 / (1.0 + variance), 0.0).mean(dim=(2, 3), keepdim=True)
+        level = weighted / trust.clamp(min=TINY)
+        # what latents of unit mean square were divided by: what is typical, and what the pilot says
         share = arrived.float().mean(dim=(2, 3))
         typical = (share @ spectrum.power.mean(dim=(1, 2))) / share.sum(1).clamp(min=TINY)
-        scale = typical.sqrt()[:, None, None, None]
+        scale = spectrum.scale(level, trust, typical.sqrt()[:, None, None, None])
         # linear MMSE estimate a frequency, at the noise that the channel's numbers have on average
-        trust = torch.where(arrived, 1.0 / (1.0 + variance), 0.0).mean(dim=(2, 3), keepdim=True)
-        estimate = weighted * scale / trust.clamp(min=TINY) - self.pilot[:, None, None] * (trust > 0)
+        estimate = level * scale - spectrum.pilot * (trust > 0)
         signal = spectrum.power * trust
         gain = signal / (signal + (1.0 - trust) * scale.square()).clamp(min=TINY)
         coarse = spectrum.shaped(estimate, gain * spectrum.colour)
@@ -136,16 +136,13 @@ class JSCC(ModelMixin, ConfigMixin):
         return functional.conv2d(_unshuffled(pixels - GREY, FACTOR), self.white)
 
     @torch.no_grad()
-    def _start(self, variance: torch.Tensor, basis: torch.Tensor) -> None:
-        """Both linear maps as SoftCast's: the strongest coefficients as they are, and constants that tell the scale."""
+    def _start(self) -> None:
+        """Both linear maps as SoftCast's: the strongest coefficients as they are."""
         for layer in (self.encoder.linear, self.decoder.linear):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
             for channel in range(self.channels):
                 layer.weight[channel, channel, 1, 1] = 1.0
-        # mean colours of pictures are no place for a constant
-        is_detail = basis.reshape(len(basis), 3, -1).sum(dim=2).abs().amax(dim=1) < FLAT
-        self.pilot.copy_(torch.where(is_detail, PILOT * variance.pow(0.25).float(), 0.0))
 
 
 @dataclass(frozen=True)
@@ -153,14 +150,30 @@ class Spectrum:
     """How the power of each channel falls with frequency over the frame, as closed form: both ends know it.
 
     ``power`` [C, h, w], typical mean squares of SoftCast's latents, variance^(1/2); ``white`` and ``colour`` [C, h, w]: from
-    coefficients whitened by block to such latents, and back.
+    coefficients whitened by block to such latents, and back. ``pilot`` [C, h, w]: a wave a channel, where pictures have
+    least power, ``lowest`` [C]; its amplitude tells by what a picture's latents were divided.
     """
 
     power: torch.Tensor
     white: torch.Tensor
     colour: torch.Tensor
+    pilot: torch.Tensor
+    lowest: torch.Tensor
     rows: torch.Tensor
     columns: torch.Tensor
+
+    def scale(self, level: torch.Tensor, trust: torch.Tensor, typical: torch.Tensor) -> torch.Tensor:
+        """What latents were divided by, [B, 1, 1, 1]: between ``typical`` and what the pilot says, by how sure that is.
+
+        ``level`` [B, C, h, w] is what arrived, ``trust`` [B, C, 1, 1] is 1 / (1 + noise variance), 0 where nothing did.
+        """
+        noise = typical.square() * (1.0 - trust) / trust.clamp(min=TINY)
+        weight = torch.where(trust > 0, 1.0 / (self.lowest[:, None, None] + noise), 0.0)
+        seen = (weight * (level * typical * self.pilot).sum(dim=(2, 3), keepdim=True)).sum(dim=1, keepdim=True)
+        sent = (weight * self.pilot.square().sum(dim=(1, 2))[:, None, None]).sum(dim=1, keepdim=True)
+        ratio = (seen / sent.clamp(min=TINY)).clamp(1.0 / FARTHEST, FARTHEST)
+        certainty = SPREAD**2 * sent / (SPREAD**2 * sent + 1.0)
+        return typical * ratio.pow(-certainty)
 
     def shaped(self, planes: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
         """Planes [B, C, h, w] with their frequencies multiplied by ``gains``, in float32."""
@@ -181,7 +194,11 @@ def spectrum_of(channels: int, height: int, width: int, device: torch.device) ->
     frame[:, :, :, 1::2] = frame[:, :, :, 1::2].flip(4)
     variance = frame.permute(0, 1, 3, 2, 4).reshape(COEFFICIENTS, height, width)[order]
     block = typical_variance((FACTOR, FACTOR), FINER).flatten()[order].sqrt()[:, None, None]
-    made = (variance.sqrt(), block * variance.pow(-0.25), variance.pow(0.25) / block, dct_matrix(height), dct_matrix(width))
+    power, rows, columns = variance.sqrt(), dct_matrix(height), dct_matrix(width)
+    lowest, place = power.flatten(1).min(dim=1)
+    waves = rows[place // width][:, :, None] * columns[place % width][:, None, :]
+    pilot = waves * (PILOT * power.sum(dim=(1, 2))).sqrt()[:, None, None]
+    made = (power, block * variance.pow(-0.25), variance.pow(0.25) / block, pilot, lowest, rows, columns)
     return Spectrum(*(value.float().to(device) for value in made))
 
 
