@@ -7,7 +7,7 @@ import torch
 
 from semcom.errors import WeightsError
 from semcom.models import storage
-from semcom.models.jscc import COEFFICIENTS, FACTOR, JSCC, block_transform, first, reliability, spectrum_of
+from semcom.models.jscc import COEFFICIENTS, FACTOR, JSCC, SPREAD, block_transform, first, reliability, spectrum_of
 from semcom.models.shipped import Shipped
 from semcom.softcast import dct_matrix, typical_variance
 
@@ -53,14 +53,36 @@ def test_the_transform_is_orthonormal_and_sorted_by_variance():
 
 
 def test_it_starts_as_a_linear_code_that_keeps_all_but_the_scale():
-    """All 192 coefficients without noise give the picture back, but for the ratio of typical and true power."""
+    """All 192 coefficients without noise give the picture back, but for a factor: the error of the scale that the pilot tells."""
     net, pixels = network(COEFFICIENTS, lively=False), pictures()
-    net.pilot.zero_()
     latents = encode(net, pixels)
     back = net.decode(latents, torch.zeros_like(latents)) - 0.5
-    scale = (back * (pixels - 0.5)).sum((1, 2, 3)) / (pixels - 0.5).square().sum((1, 2, 3))
-    torch.testing.assert_close(back, scale[:, None, None, None] * (pixels - 0.5), atol=1e-4, rtol=1e-4)
-    assert bool((scale > 0.1).all())
+    pilot = net.decode(torch.zeros_like(latents), torch.zeros_like(latents)) - 0.5  # what is taken off, in pixels
+    scale = 1.0 + ((back - pixels + 0.5) * (back - pilot)).sum((1, 2, 3)) / (back - pilot).square().sum((1, 2, 3))
+    expected = (pixels - 0.5) + (scale - 1.0)[:, None, None, None] * (back - pilot)
+    torch.testing.assert_close(back, expected, atol=1e-3, rtol=1e-3)
+    assert bool((scale > 0.25).all()) and bool((scale < 4.0).all())
+
+
+@pytest.mark.parametrize("strength", [0.7, 1.0, 1.4])
+@pytest.mark.parametrize("noise_std", [0.0, 0.5])
+def test_the_pilot_tells_the_scale(strength, noise_std):
+    """Latents of typical spectrum at any strength: the error is that of the optimal weights, 1 / sqrt(sum a^2 / variance)."""
+    channels, height, width, rows = 16, 8, 16, 64
+    spectrum = spectrum_of(channels, height, width, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    drawn = strength * spectrum.power.sqrt() * torch.randn((rows, channels, height, width), generator=generator)
+    raw = spectrum.rows.T @ drawn @ spectrum.columns + spectrum.pilot
+    rms = raw.square().mean((1, 2, 3), keepdim=True).sqrt()
+    level = raw / rms + noise_std * torch.randn(raw.shape, generator=generator)
+    typical = spectrum.power.mean().sqrt().expand(rows, 1, 1, 1)
+    trust = torch.full((rows, channels, 1, 1), 1.0 / (1.0 + noise_std**2))
+    error = (spectrum.scale(level, trust, typical) / rms - 1.0).flatten()
+    variance = strength**2 * spectrum.lowest + (noise_std * rms.mean()) ** 2
+    sent = float((spectrum.pilot.square().sum((1, 2)) / variance).sum())
+    # shrinking towards what is typical: the bias is at most the distance to it times 1 - certainty
+    bias = abs(math.log(strength)) / (1.0 + SPREAD**2 * sent) + 0.02
+    assert abs(float(error.mean())) < bias + 4 / math.sqrt(sent * rows) and float(error.std()) < 1.5 / math.sqrt(sent)
 
 
 def test_blocks_hold_the_frequencies_of_the_frame():
