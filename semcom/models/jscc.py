@@ -1,16 +1,18 @@
 """A learned joint source-channel coder: pixels to real numbers that are sent as they are, and back.
 
-    pixels -> block DCT, whitened -> linear map (starts as SoftCast) -> gains ----+-> unit RMS over what is sent -> latents
-           |                      +-+                                            |
-           +-> unshuffle 4 ---------+-> residual blocks at 1/8 ------------------+
+    pixels --> block DCT, whitened --+-> linear map -> gains a frequency of the frame, pilot --+-> unit RMS over
+          \-> unshuffle 4 -----------+-> residual blocks at 1/8 -------------------------------+   what is sent
 
-    latents, as they arrived, weighted -> gains -> linear map (starts as SoftCast) -+-> coloured, inverse DCT -+-> pixels
-             and how well -> residual blocks at 1/8 --------------------------------+                          |
-                                                   +-> residual block at 1/4 -> shuffle 4 ---------------------+
+    received -> scale from the pilot -> linear MMSE a frequency of the frame --+-> linear map --+-> block DCT back --+-> pixels
+           \-> and how well each arrived -------------------------------------+-> blocks at 1/8 +-> block at 1/4 ----+
 
-The linear maps alone are SoftCast over blocks; the residual blocks learn what a linear code cannot do. Working on whitened
-coefficients makes all weights alike in size. How well each channel arrives, or is expected to, steers both ends
-(attention over features, as in ADJSCC).
+Without its residual blocks, and before training, this is SoftCast over the strongest coefficients of each block. The residual
+blocks learn what a linear code cannot do. How well each channel arrives, or is expected to, steers both ends (attention
+over features, as in ADJSCC). Latents have unit RMS per image; a pilot of 2 % of the power tells the receiver by what they were
+divided, so no scale is sent as side information.
+
+Why it starts there: mean PSNR over every fourth picture of CamVid val at CBR 1/24 and 20 dB is then 24.5 dB. From a block DCT
+without gains by frequency and without a pilot it starts at 22.7 dB, and was at 24.0 dB after 3,200 pictures.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from semcom.softcast import GREY, PLANES, dct_matrix, typical_variance
 FACTOR, FINE = 8, 4
 #: samples of a block
 COEFFICIENTS = 3 * FACTOR**2
-#: the SNR at which an element counts as having arrived well, and the best that is told apart from it, as shares of its capacity
+#: the SNR at which an element has arrived well, and the best that is told apart from it, as a share of that one's capacity
 WELL_DB, BEST = 20.0, 1.5
 #: frequencies of the frame that a block's coefficient gathers, for the power that is typical of it
 FINER = (16, 32)
@@ -75,7 +77,7 @@ class JSCC(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, channels: int = 32, width: int = 112, fine_width: int = 64, encoder_blocks: int = 2, decoder_blocks: int = 3
+        self, channels: int = 32, width: int = 96, fine_width: int = 64, encoder_blocks: int = 2, decoder_blocks: int = 4
     ):
         super().__init__()
         self.channels = channels
@@ -233,7 +235,10 @@ class Encoder(nn.Module):
     def forward(
         self, pixels: torch.Tensor, coefficients: torch.Tensor, expected: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is still to be shaped by frequency, and what is not, [B, C, h, w]; ``expected`` [B, C]: how well each channel arrives."""
+        """What is still to be shaped by frequency, and what is not, [B, C, h, w].
+
+        ``expected`` [B, C] is how well each channel will arrive.
+        """
         linear = self.linear(coefficients) * self.gain(expected).exp()[:, :, None, None]
         x = self.down(functional.silu(self.stem(_unshuffled(pixels, FINE)))) + self.mix(coefficients)
         for block in self.blocks:
@@ -260,7 +265,7 @@ class Decoder(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """([B, 192, h, w], [B, 48, 2h, 2w]) from latents weighted one by one, how well each arrived, and the linear estimate.
 
-        The inputs are [B, C, h, w]. The means of the first tell the scale of the picture.
+        The inputs are [B, C, h, w].
         """
         expected = known.mean(dim=(2, 3))
         gain = self.gain(torch.cat([weighted.mean(dim=(2, 3)), expected], 1)).exp()

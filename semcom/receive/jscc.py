@@ -40,7 +40,9 @@ class JSCC(Component):
     TAKES: ClassVar[frozenset[str]] = frozenset({"jscc"})
 
     kind: Literal["jscc"] = "jscc"
-    weights: str = Field("jscc", description="a name of `semcom weights list`, or a folder that `semcom train` wrote; as transmitted")
+    weights: str = Field(
+        "jscc", description="a name of `semcom weights list`, or a folder that `semcom train` wrote; as transmitted"
+    )
 
     def fits(self, transmit: Component) -> str | None:
         weights = getattr(transmit, "weights", self.weights)

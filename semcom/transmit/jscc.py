@@ -57,7 +57,8 @@ class JSCC(Component):
 
     def build(self, context: Context) -> JSCCTransmitter:
         source = Shipped(self.weights, "JSCC")
-        return JSCCTransmitter(source.load(context.device), tuple(source.facts().get("snr_db", (-CLEAR_DB, CLEAR_DB))), context.device)
+        trained = tuple(source.facts().get("snr_db", (-CLEAR_DB, CLEAR_DB)))
+        return JSCCTransmitter(source.load(context.device), trained, context.device)
 
 
 class JSCCTransmitter:

@@ -139,7 +139,8 @@ class Training:
     def about(self, network: nn.Module) -> Mapping[str, Any]:
         what = f"joint source-channel coder, up to {network.channels} real numbers a block of 8x8 pixels in order of importance"
         air = self.task.air
-        trained = f"trained from {air.snr_db[0]:g} to {air.snr_db[1]:g} dB over AWGN, {air.block:.0%} block and {air.fast:.0%} fast Rayleigh fading"
+        fading = f"{air.block:.0%} block and {air.fast:.0%} fast Rayleigh fading"
+        trained = f"trained from {air.snr_db[0]:g} to {air.snr_db[1]:g} dB over AWGN, {fading}"
         return {"what": f"{what}, {trained}", "losses": "log10 of the squared error a picture", "snr_db": list(air.snr_db)}
 
 
