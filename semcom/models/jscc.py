@@ -1,10 +1,10 @@
 """A learned joint source-channel coder: pixels to real numbers that are sent as they are, and back.
 
     pixels --> block DCT, whitened --+-> linear map -> gains a frequency of the frame, pilot --+-> unit RMS over
-          \-> unshuffle 4 -----------+-> residual blocks at 1/8 -------------------------------+   what is sent
+          +-> unshuffle 4 -----------+-> residual blocks at 1/8 -------------------------------+   what is sent
 
     received -> scale from the pilot -> linear MMSE a frequency of the frame --+-> linear map --+-> block DCT back --+-> pixels
-           \-> and how well each arrived -------------------------------------+-> blocks at 1/8 +-> block at 1/4 ----+
+           +-> and how well each arrived -------------------------------------+-> blocks at 1/8 +-> block at 1/4 ----+
 
 Without its residual blocks, and before training, this is SoftCast over the strongest coefficients of each block. The residual
 blocks learn what a linear code cannot do. How well each channel arrives, or is expected to, steers both ends (attention
