@@ -41,6 +41,8 @@ FINER = (16, 32)
 PILOT = 0.02
 #: how far pictures' powers are from typical: usual deviation of the logarithm, and the farthest factor
 SPREAD, FARTHEST = 0.25, 4.0
+#: what small steps are, of usual ones
+CAUTION = 0.2
 #: keeps the RMS of a picture without any content finite
 TINY = 1e-12
 
@@ -87,7 +89,6 @@ class JSCC(ModelMixin, ConfigMixin):
         # both follow from the closed-form spectrum, so they need no place in a file of weights
         self.register_buffer("white", (basis / variance.sqrt()[:, None]).float()[:, :, None, None], persistent=False)
         self.register_buffer("colour", (basis.T * variance.sqrt()).float()[:, :, None, None], persistent=False)
-        self._start()
 
     def encode(self, pixels: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         """float32 [B, C, H/8, W/8]: unit mean square over the first ``count`` int64 [B] elements, 0 elsewhere.
@@ -136,15 +137,6 @@ class JSCC(ModelMixin, ConfigMixin):
     def _coefficients(self, pixels: torch.Tensor) -> torch.Tensor:
         """Whitened block DCT [B, 192, h, w], the strongest first."""
         return functional.conv2d(_unshuffled(pixels - GREY, FACTOR), self.white)
-
-    @torch.no_grad()
-    def _start(self) -> None:
-        """Both linear maps as SoftCast's: the strongest coefficients as they are."""
-        for layer in (self.encoder.linear, self.decoder.linear):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-            for channel in range(self.channels):
-                layer.weight[channel, channel, 1, 1] = 1.0
 
 
 @dataclass(frozen=True)
@@ -219,18 +211,32 @@ class Block(nn.Module):
         return x + self.second(functional.silu(self.first(x) * (1.0 + scale) + shift))
 
 
+class Correction(nn.Module):
+    """A convolution that adds nothing at first, and then by small steps: what it corrects is good already.
+
+    Adam moves every weight by about the learning rate, and these sum over 10^3 inputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, side: int = 3):
+        super().__init__()
+        self.outputs, self.conv = outputs, _zero(nn.Conv2d(inputs, outputs, side, padding=side // 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return CAUTION * self.conv(x)
+
+
 class Encoder(nn.Module):
     """Pixels and their whitened coefficients to raw latents."""
 
     def __init__(self, channels: int, width: int, fine: int, blocks: int):
         super().__init__()
-        self.linear = _conv(COEFFICIENTS, channels)
+        self.linear = Correction(COEFFICIENTS, channels)
         self.gain = _zero(nn.Linear(channels, channels))
         self.stem = _conv(3 * FINE**2, fine)
         self.down = nn.Conv2d(fine, width, FACTOR // FINE, stride=FACTOR // FINE)
         self.mix = nn.Conv2d(COEFFICIENTS, width, 1)
         self.blocks = nn.ModuleList(Block(width, channels) for _ in range(blocks))
-        self.head = _zero(_conv(width, channels))
+        self.head = Correction(width, channels)
 
     def forward(
         self, pixels: torch.Tensor, coefficients: torch.Tensor, expected: torch.Tensor
@@ -239,7 +245,8 @@ class Encoder(nn.Module):
 
         ``expected`` [B, C] is how well each channel will arrive.
         """
-        linear = self.linear(coefficients) * self.gain(expected).exp()[:, :, None, None]
+        strongest = coefficients[:, : self.head.outputs]
+        linear = (strongest + self.linear(coefficients)) * self.gain(expected).exp()[:, :, None, None]
         x = self.down(functional.silu(self.stem(_unshuffled(pixels, FINE)))) + self.mix(coefficients)
         for block in self.blocks:
             x = block(x, expected)
@@ -251,14 +258,14 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: int, width: int, fine: int, blocks: int):
         super().__init__()
-        self.linear = _conv(channels, COEFFICIENTS)
+        self.linear = Correction(channels, COEFFICIENTS)
         self.gain = nn.Sequential(nn.Linear(2 * channels, 64), nn.SiLU(), _zero(nn.Linear(64, channels)))
         self.stem = _conv(3 * channels, width)
         self.blocks = nn.ModuleList(Block(width, channels) for _ in range(blocks))
-        self.mix = _zero(nn.Conv2d(width, COEFFICIENTS, 1))
+        self.mix = Correction(width, COEFFICIENTS, 1)
         self.up = nn.Conv2d(width, fine * (FACTOR // FINE) ** 2, 1)
         self.fine = Block(fine, channels)
-        self.head = _zero(_conv(fine, 3 * FINE**2))
+        self.head = Correction(fine, 3 * FINE**2)
 
     def forward(
         self, weighted: torch.Tensor, known: torch.Tensor, coarse: torch.Tensor
@@ -270,7 +277,7 @@ class Decoder(nn.Module):
         expected = known.mean(dim=(2, 3))
         gain = self.gain(torch.cat([weighted.mean(dim=(2, 3)), expected], 1)).exp()
         coarse = coarse * gain[:, :, None, None]
-        linear = self.linear(coarse)
+        linear = functional.pad(coarse, (0, 0, 0, 0, 0, COEFFICIENTS - coarse.shape[1])) + self.linear(coarse)
         x = self.stem(torch.cat([weighted, coarse, known], 1))
         for block in self.blocks:
             x = block(x, expected)
