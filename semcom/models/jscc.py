@@ -41,8 +41,6 @@ FINER = (16, 32)
 PILOT = 0.02
 #: how far pictures' powers are from typical: usual deviation of the logarithm, and the farthest factor
 SPREAD, FARTHEST = 0.25, 4.0
-#: what small steps are, of usual ones
-CAUTION = 0.2
 #: keeps the RMS of a picture without any content finite
 TINY = 1e-12
 
@@ -212,17 +210,19 @@ class Block(nn.Module):
 
 
 class Correction(nn.Module):
-    """A convolution that adds nothing at first, and then by small steps: what it corrects is good already.
+    """A convolution that adds nothing at first, and then by ``caution`` times usual steps: what it corrects is good already.
 
-    Adam moves every weight by about the learning rate, and these sum over 10^3 inputs.
+    Adam moves every weight by about the learning rate, and these sum over 10^3 inputs. Whitened outputs bear that; pixels, and
+    latents whose power is a hundredth of others', do not.
     """
 
-    def __init__(self, inputs: int, outputs: int, side: int = 3):
+    def __init__(self, inputs: int, outputs: int, side: int = 3, caution: float = 1.0):
         super().__init__()
-        self.outputs, self.conv = outputs, _zero(nn.Conv2d(inputs, outputs, side, padding=side // 2))
+        self.outputs, self.caution = outputs, caution
+        self.conv = _zero(nn.Conv2d(inputs, outputs, side, padding=side // 2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return CAUTION * self.conv(x)
+        return self.caution * self.conv(x)
 
 
 class Encoder(nn.Module):
@@ -230,13 +230,13 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int, width: int, fine: int, blocks: int):
         super().__init__()
-        self.linear = Correction(COEFFICIENTS, channels)
+        self.linear = Correction(COEFFICIENTS, channels, caution=0.5)
         self.gain = _zero(nn.Linear(channels, channels))
         self.stem = _conv(3 * FINE**2, fine)
         self.down = nn.Conv2d(fine, width, FACTOR // FINE, stride=FACTOR // FINE)
         self.mix = nn.Conv2d(COEFFICIENTS, width, 1)
         self.blocks = nn.ModuleList(Block(width, channels) for _ in range(blocks))
-        self.head = Correction(width, channels)
+        self.head = Correction(width, channels, caution=0.2)
 
     def forward(
         self, pixels: torch.Tensor, coefficients: torch.Tensor, expected: torch.Tensor
@@ -265,7 +265,7 @@ class Decoder(nn.Module):
         self.mix = Correction(width, COEFFICIENTS, 1)
         self.up = nn.Conv2d(width, fine * (FACTOR // FINE) ** 2, 1)
         self.fine = Block(fine, channels)
-        self.head = Correction(fine, 3 * FINE**2)
+        self.head = Correction(fine, 3 * FINE**2, caution=0.2)
 
     def forward(
         self, weighted: torch.Tensor, known: torch.Tensor, coarse: torch.Tensor
