@@ -212,8 +212,9 @@ class Block(nn.Module):
 class Correction(nn.Module):
     """A convolution that adds nothing at first, and then by ``caution`` times usual steps: what it corrects is good already.
 
-    Adam moves every weight by about the learning rate, and these sum over 10^3 inputs. Whitened outputs bear that; pixels, and
-    latents whose power is a hundredth of others', do not.
+    Adam moves every weight by about the learning rate, and these sum over 10^3 inputs. Where they are many (1728 for each
+    latent), or the outputs are pixels, usual steps are noise: after 250 of them the encoder's linear correction at half steps
+    took 0.4 dB from high SNRs and gave nothing to low ones.
     """
 
     def __init__(self, inputs: int, outputs: int, side: int = 3, caution: float = 1.0):
@@ -230,7 +231,7 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int, width: int, fine: int, blocks: int):
         super().__init__()
-        self.linear = Correction(COEFFICIENTS, channels, caution=0.5)
+        self.linear = Correction(COEFFICIENTS, channels, caution=0.05)
         self.gain = _zero(nn.Linear(channels, channels))
         self.stem = _conv(3 * FINE**2, fine)
         self.down = nn.Conv2d(fine, width, FACTOR // FINE, stride=FACTOR // FINE)
