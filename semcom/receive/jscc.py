@@ -66,17 +66,16 @@ class JSCCReceiver:
         part = received.parts.get("image")
         if not isinstance(part, ReceivedReals):
             raise ScenarioError("receive: jscc needs the real part 'image' of `transmit: jscc`")
-        height, width = (side // self.network.FACTOR for side in received.image_size)
-        shape = (len(part.values), self.network.channels, height, width)
-        missing = math.prod(shape[1:]) - part.values.shape[1]
-        if missing < 0:
+        total, (rows, count) = self.network.latents(received.image_size), part.values.shape
+        if count > total:
             raise ScenarioError(
-                f"receive: jscc expects at most {math.prod(shape[1:])} reals a picture and {part.values.shape[1]} came; "
+                f"receive: jscc expects at most {total} reals a picture and {count} came; "
                 "give transmit and receive the same `weights`"
             )
-        values = torch.nn.functional.pad(part.values.to(self.device), (0, missing))
-        noise_std = torch.nn.functional.pad(part.noise_std.to(self.device), (0, missing), value=math.inf)
+        values = torch.nn.functional.pad(part.values.to(self.device), (0, total - count))
+        noise_std = torch.nn.functional.pad(part.noise_std.to(self.device), (0, total - count), value=math.inf)
         with torch.no_grad():
-            pixels = self.network.decode(values.reshape(shape), noise_std.reshape(shape)).clamp(0.0, 1.0)
+            sent = torch.full((rows,), count, device=self.device)
+            pixels = self.network.decode(values, noise_std, received.image_size, sent).clamp(0.0, 1.0)
         ok = part.ok.to(self.device)
         return Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)

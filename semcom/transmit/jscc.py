@@ -93,5 +93,5 @@ class JSCCTransmitter:
         known, elements = (torch.full((rows,), value, device=self.device) for value in (snr_db, count))
         with torch.no_grad():
             latents = self.network.encode(images.pixels.to(self.device), known, elements)
-        values = latents.flatten(1)[:, :count].contiguous()
+        values = latents[:, :count].contiguous()
         return Message({"image": Reals(values, (count,))}, budget, images.size, infeasible=reasons, free=FREE)

@@ -104,30 +104,27 @@ class Training:
     def losses(
         self, name: str, networks: Mapping[str, nn.Module], batch: Batch, draws: Draws, turn: Turn
     ) -> Mapping[str, Tensor]:
-        shape = (self.task.channels, batch.pixels.shape[2] // FACTOR, batch.pixels.shape[3] // FACTOR)
+        total = self.task.channels * batch.pixels.shape[2] * batch.pixels.shape[3] // FACTOR**2
         snr_db = draws.uniform("snr", *self.task.air.snr_db)
-        noise = draws.normal("noise", shape)
-        noise_std = noise_levels(snr_db, gains(self.task.air, draws, shape))
-        made = networks["jscc"](batch.pixels, snr_db, self._counts(draws, shape), noise_std, noise)
+        noise_std = noise_levels(snr_db, gains(self.task.air, draws, total))
+        made = networks["jscc"](batch.pixels, snr_db, self._counts(draws, total), noise_std, draws.normal("noise", (total,)))
         return {"log_mse": losses.log_mse(batch.pixels, made.float())}
 
-    def _counts(self, draws: Draws, shape: tuple[int, int, int]) -> Tensor:
+    def _counts(self, draws: Draws, total: int) -> Tensor:
         """How many reals each picture sends, int64 [B]."""
-        position = shape[1] * shape[2]
+        position = total // self.task.channels
         whole = draws.choice("sent", self.task.sent) * position
-        least, most = min(self.task.sent) * position, self.task.channels * position
-        some = draws.uniform("between", least, most).long()
+        some = draws.uniform("between", min(self.task.sent) * position, total).long()
         return torch.where(draws.uniform("whole") < self.task.between, some, whole)
 
     def samples(self, network: nn.Module, batch: Batch) -> np.ndarray:
         """Rows: the original, then the picture at few and many channels, bad and good SNR over AWGN; columns: pictures."""
         rows = [batch.pixels]
-        height, width = (side // FACTOR for side in batch.pixels.shape[2:])
-        draws = Draws(0, 0, tuple(range(len(batch.pixels))), batch.pixels.device)
-        noise = draws.normal("samples", (network.channels, height, width))
+        total = network.latents(tuple(batch.pixels.shape[2:]))
+        noise = Draws(0, 0, tuple(range(len(batch.pixels))), batch.pixels.device).normal("samples", (total,))
         for channels, snr in SHOWN:
             snr_db = torch.full((len(batch.pixels),), snr, device=noise.device)
-            count = torch.full_like(snr_db, min(channels, network.channels) * height * width).long()
+            count = torch.full_like(snr_db, min(channels, network.channels) * total // network.channels).long()
             made = network(batch.pixels, snr_db, count, noise_levels(snr_db, torch.ones_like(noise)), noise)
             rows.append(made.clamp(0.0, 1.0))
         picture = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
@@ -145,19 +142,17 @@ class Training:
 
 
 def noise_levels(snr_db: Tensor, power: Tensor) -> Tensor:
-    """Noise deviation a real [B, C, h, w] at an average SNR [B] and the channel's |h|^2 [B, C, h, w].
+    """Noise deviation a real [B, N] at an average SNR [B] and the channel's |h|^2 [B, N].
 
     Unit-RMS reals paired into I and Q arrive with a deviation of 1 / (sqrt(SNR) |h|) each (docs/protocol.md).
     """
-    return 10.0 ** (-snr_db / 20.0)[:, None, None, None] * power.clamp(min=DEEPEST).rsqrt()
+    return 10.0 ** (-snr_db / 20.0)[:, None] * power.clamp(min=DEEPEST).rsqrt()
 
 
-def gains(air: Air, draws: Draws, shape: tuple[int, int, int]) -> Tensor:
-    """|h|^2 float32 [B, C, h, w]: 1 over AWGN, else exponential with mean 1; neighbours in a row share a channel use."""
-    channels, height, width = shape
-    kind = draws.uniform("fading")[:, None, None, None]
-    block = draws.normal("block", (2, 1, 1, 1)).square().mean(dim=1)
-    parts = draws.normal("fast", (2, channels, height, (width + 1) // 2)).square().mean(dim=1)
-    fast = parts.repeat_interleave(2, dim=3)[..., :width]
+def gains(air: Air, draws: Draws, total: int) -> Tensor:
+    """|h|^2 float32 [B, N]: 1 over AWGN, else exponential with mean 1; neighbours share a channel use."""
+    kind = draws.uniform("fading")[:, None]
+    block = draws.normal("block", (2, 1)).square().mean(dim=1)
+    fast = draws.normal("fast", (2, (total + 1) // 2)).square().mean(dim=1).repeat_interleave(2, dim=1)[:, :total]
     power = torch.where(kind < air.block, block, torch.ones_like(fast))
     return torch.where(kind >= 1.0 - air.fast, fast, power)
