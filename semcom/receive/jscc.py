@@ -24,10 +24,10 @@ torch = lazy.load("torch")
 class JSCC(Component):
     """Decoder of the learned joint source-channel code: one network evaluation, kind to any mixture of noise levels.
 
-    The network sees each received number, weighted as a linear estimator would weight it, beside how well it
-    arrived. So one set of weights serves every SNR, fading per picture or per channel use, repetition (less noise), and
-    numbers that were not sent or were lost (noise_std = inf). A picture of which nothing arrived is grey and counts as
-    a failure.
+    The pilot tells the scale of the picture, each received number is weighted by how well it arrived (linear MMSE), and a
+    network that knows how well each band of importance arrived makes the picture better. So one set of weights serves
+    every SNR, fading per picture or per channel use, repetition (less noise), and numbers that were not sent or were
+    lost (noise_std = inf). A picture of which nothing arrived is grey and counts as a failure.
 
     Units: noise levels in message units, 0 to inf. References: Xu, Ai, Zhang, Yang 2021, "Wireless image transmission
     using deep source channel coding with attention modules".

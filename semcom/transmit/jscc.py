@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 torch = lazy.load("torch")
 
-FREE = ("jscc: the weights of the code, which both ends know",)
+FREE = ("jscc: the weights of the code, and one closed-form spectrum of typical pictures, which both ends know",)
 #: what is assumed of a link that has no SNR, such as an ideal one
 CLEAR_DB = 20.0
 
@@ -27,11 +27,12 @@ CLEAR_DB = 20.0
 class JSCC(Component):
     """A learned joint source-channel code that adapts to the average SNR and to the bandwidth.
 
-    A network maps a picture to up to 32 real numbers a block of 8x8 pixels, in order of importance, with unit mean
-    power per image over what is sent: no scale is sent. As many as the grant holds are sent, channel after channel:
-    4 channels are a bandwidth ratio of 1/96, 16 are 1/24, 32 are 1/12, and what lies between may end in part of a
-    channel. A larger grant is left to the link's ``fill``; one that does not hold a whole channel (1/384) is infeasible.
-    The transmitter knows the average SNR and not h.
+    A network changes the picture for the SNR and the bandwidth at hand; DCT coefficients of the frame follow in their order of
+    importance, with SoftCast's gains and unit mean power per image over what is sent. A pilot of 2 % of the power tells
+    the scale, so there is no side information and no header. As many reals as the grant holds are sent, up to 32 a
+    block of 8x8 pixels: 4 a block are a bandwidth ratio of 1/96, 16 are 1/24, 32 are 1/12, and any number between will
+    do. A larger grant is left to the link's ``fill``; one of less than 1 a block (1/384) is infeasible. The transmitter
+    knows the average SNR and not h.
 
     One set of weights serves every SNR, ratio and picture whose sides are multiples of 8 pixels; it was trained at
     -5 to 20 dB over AWGN and Rayleigh fading on street scenes, and an SNR outside is taken as the nearest of these.
@@ -81,11 +82,11 @@ class JSCCTransmitter:
                 f"transmit: jscc takes pictures whose sides are multiples of {factor} pixels and got {height}x{width}; "
                 "set the `size` of the source"
             )
-        position = height * width // factor**2
-        count, reasons = min(reals, self.network.channels * position), ()
-        if count < position:
-            reason = f"jscc: its smallest part is {position} reals, and {reals} fit {budget.channel_uses} channel uses"
-            count, reasons = position, (reason,) * len(images)
+        blocks = height * width // factor**2
+        count, reasons = min(reals, self.network.latents(images.size)), ()
+        if count < blocks:
+            reason = f"jscc: its smallest part is {blocks} reals, and {reals} fit {budget.channel_uses} channel uses"
+            count, reasons = blocks, (reason,) * len(images)
         known = budget.part("image").snr_db
         snr_db = CLEAR_DB if known is None else known
         snr_db = min(max(snr_db, self.snr_db[0]), self.snr_db[1])

@@ -49,9 +49,9 @@ class Air(Section):
 class JSCCTask(TaskDescription):
     """A joint source-channel coder that serves every SNR and bandwidth ratio with one set of weights.
 
-    In training each picture sends a random number of leading channels (nested dropout) at a random average SNR, which
-    both ends know, over AWGN or Rayleigh fading, whose gain only the receiver knows. Unit mean power per image over
-    what is sent. The loss is the mean over pictures of log10 of the squared error: minus a tenth of the PSNR in dB.
+    In training each picture sends a random number of leading latents (nested dropout) at a random average SNR, which
+    the transmitter knows, over AWGN or Rayleigh fading, whose gain only the receiver knows. Unit mean power per image
+    over what is sent. The loss is the mean over pictures of log10 of the squared error: minus a tenth of the PSNR in dB.
 
     References: Bourtsoulatze, Kurka, Gunduz 2019, deep JSCC; Xu, Ai, Zhang, Yang 2021, one model for all SNRs; Rippel,
     Gelbart, Adams 2014, nested dropout.
@@ -68,7 +68,7 @@ class JSCCTask(TaskDescription):
     encoder_blocks: int = Field(2, ge=1, description="residual blocks of the transmitter at an eighth of the resolution")
     decoder_blocks: int = Field(4, ge=1, description="residual blocks of the receiver at an eighth of the resolution")
     sent: tuple[int, ...] = Field(
-        (4, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
+        (4, 16), min_length=1, description="reals a block that are sent, each entry equally likely"
     )
     between: float = Field(
         0.1, ge=0.0, le=1.0, description="share of pictures that send any number of reals, from the least of `sent` to all"
