@@ -236,7 +236,7 @@ class Correction(nn.Module):
 
 
 class Network(nn.Module):
-    """A picture to what is added to its whitened block coefficients [B, 192, h, w], and the features [B, width, h, w] behind that."""
+    """A picture to what is added to its whitened block coefficients [B, 192, h, w], and the features behind that."""
 
     def __init__(self, known: int, width: int, fine: int, blocks: int, caution: float):
         super().__init__()

@@ -132,7 +132,8 @@ def test_what_was_not_sent_changes_nothing_and_what_was_lost_is_as_if_it_had_no_
     nothing = decode(net, torch.where(behind, torch.nan, received), noise_std.masked_fill(behind, math.inf), count)
     torch.testing.assert_close(made, nothing)
     lost = torch.arange(latents.shape[1]) % 3 == 0
-    one, other = (decode(net, torch.where(lost, value, received), noise_std.masked_fill(lost, math.inf), count) for value in (math.nan, 7.0))
+    levels = noise_std.masked_fill(lost, math.inf)
+    one, other = (decode(net, torch.where(lost, value, received), levels, count) for value in (math.nan, 7.0))
     torch.testing.assert_close(one, other)
     assert not torch.allclose(one, made, atol=1e-3)
 
