@@ -7,7 +7,15 @@ import torch
 
 from semcom.errors import WeightsError
 from semcom.models import storage
-from semcom.models.jscc import COEFFICIENTS, FACTOR, JSCC, SPREAD, block_transform, frame_of, reliability
+from semcom.models.jscc import (
+    COEFFICIENTS,
+    FACTOR,
+    JSCC,
+    SPREAD,
+    block_transform,
+    frame_of,
+    reliability,
+)
 from semcom.models.shipped import Shipped
 from semcom.softcast import format_of
 

@@ -1,6 +1,7 @@
 """The learned joint source-channel code over the analog link."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_channels_are_bandwidth_ratios(folder, images, channels, ratio):
 def test_the_picture_becomes_better_with_the_snr(folder, images, channel):
     link = system(folder, channel)
     quality = [psnr(images, link.send(images, snr_db=snr, bandwidth_ratio="1/48").pixels).mean() for snr in (-10, 0, 10, 30)]
-    assert all(b > a for a, b in zip(quality, quality[1:], strict=False))
+    assert all(b > a for a, b in pairwise(quality))
 
 
 def test_the_message_is_what_fits_and_ends_in_part_of_a_channel(folder, images):
@@ -95,13 +96,13 @@ def test_less_than_a_channel_is_infeasible(folder, images):
 
 def test_a_larger_grant_repeats_and_gains_3_db(folder, images):
     """Twice the uses with maximum-ratio combining are twice the SNR for the same latents."""
-    at = lambda ratio, fill: system(folder, fill=fill).send(images, snr_db=0, bandwidth_ratio=ratio).pixels  # noqa: E731
+    at = lambda ratio, fill: system(folder, fill=fill).send(images, snr_db=0, bandwidth_ratio=ratio).pixels
     assert torch.equal(at("1/24", "none"), at("1/48", "none"))
     assert bool((psnr(images, at("1/24", "repeat")) > psnr(images, at("1/48", "none"))).all())
 
 
 def test_the_transmitter_adapts_to_the_snr_within_what_was_trained(folder, images):
-    at = lambda snr: message(folder, images, CHANNELS * POSITIONS, snr).parts["image"].values  # noqa: E731
+    at = lambda snr: message(folder, images, CHANNELS * POSITIONS, snr).parts["image"].values
     assert Transmit(weights=folder).build(Context()).adapts_to_snr
     assert float((at(-5.0) - at(20.0)).square().mean()) > 1e-6
     assert torch.equal(at(-20.0), at(-5.0)) and torch.equal(at(None), at(20.0))
