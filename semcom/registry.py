@@ -42,6 +42,7 @@ TABLE: dict[str, dict[str, str]] = {
     "transmit": {
         "image_codec": "semcom.transmit.image_codec:ImageCodec",
         "softcast": "semcom.transmit.softcast:SoftCast",
+        "jscc": "semcom.transmit.jscc:JSCC",
         "prior": "semcom.transmit.prior:Prior",
         "vae_latent": "semcom.transmit.vae_latent:VaeLatent",
         "vae_latent_quantised": "semcom.transmit.vae_latent_quantised:VaeLatentQuantised",
@@ -57,6 +58,7 @@ TABLE: dict[str, dict[str, str]] = {
     "receive": {
         "image_codec": "semcom.receive.image_codec:ImageCodec",
         "softcast": "semcom.receive.softcast:SoftCast",
+        "jscc": "semcom.receive.jscc:JSCC",
         "prior": "semcom.receive.prior:Prior",
         "vae": "semcom.receive.vae:Vae",
     },
@@ -78,6 +80,7 @@ CHAIN = "channels.chain"
 #: what `semcom train` can train: the role "task" of a recipe, no part of a scenario
 TASKS: dict[str, str] = {
     "autoencoder": "semcom.train.tasks.autoencoder:AutoencoderTask",
+    "jscc": "semcom.train.tasks.jscc:JSCCTask",
 }
 
 
