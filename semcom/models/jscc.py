@@ -24,16 +24,11 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
+from semcom.models.block_code import COEFFICIENTS, FACTOR, FINE, block_transform, conv, unshuffled, zero
 from semcom.softcast import GREY, PLANES, dct_matrix, typical_variance
 
-#: side of a block of pixels that has one place in the networks' coarse features, and in their fine ones
-FACTOR, FINE = 8, 4
-#: samples of a block
-COEFFICIENTS = 3 * FACTOR**2
 #: the SNR at which an element has arrived well, and the best that is told apart from it, as a share of that one's capacity
 WELL_DB, BEST = 20.0, 1.5
-#: frequencies of the frame that a block's coefficient gathers, for the power that is typical of it
-FINER = (16, 32)
 #: share of the typical power that the pilot takes, and which share of the latents it is, at least so many
 PILOT, PILOT_PLACES, FEWEST = 0.02, 1 / 128, 8
 #: how far pictures' powers are from typical: usual deviation of the logarithm, and the farthest factor
@@ -69,7 +64,7 @@ class JSCC(ModelMixin, ConfigMixin):
         self.encoder = Network(channels, width, fine_width, encoder_blocks, caution=0.5)
         self.decoder = Network(channels, width, fine_width, decoder_blocks, caution=1.0)
         self.detail = Detail(channels, width, fine_width)
-        self.allot, self.trim = _zero(nn.Linear(channels, channels)), _zero(nn.Linear(channels, channels))
+        self.allot, self.trim = zero(nn.Linear(channels, channels)), zero(nn.Linear(channels, channels))
         variance, basis = block_transform()
         # both follow from the closed-form spectrum, so they need no place in a file of weights
         self.register_buffer("white", (basis / variance.sqrt()[:, None]).float()[:, :, None, None], persistent=False)
@@ -131,7 +126,7 @@ class JSCC(ModelMixin, ConfigMixin):
 
     def _blocks(self, pixels: torch.Tensor) -> torch.Tensor:
         """Whitened block DCT [B, 192, H / 8, W / 8], the strongest first."""
-        return functional.conv2d(_unshuffled(pixels, FACTOR), self.white)
+        return functional.conv2d(unshuffled(pixels, FACTOR), self.white)
 
     def _pixels(self, blocks: torch.Tensor) -> torch.Tensor:
         """The inverse of `_blocks`, in float32."""
@@ -209,9 +204,9 @@ class Block(nn.Module):
 
     def __init__(self, width: int, known: int):
         super().__init__()
-        self.first, self.second = _conv(width, width), _conv(width, width)
+        self.first, self.second = conv(width, width), conv(width, width)
         self.attention = nn.Sequential(
-            nn.Linear(width + known, width // 2), nn.SiLU(), _zero(nn.Linear(width // 2, 2 * width))
+            nn.Linear(width + known, width // 2), nn.SiLU(), zero(nn.Linear(width // 2, 2 * width))
         )
 
     def forward(self, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -229,7 +224,7 @@ class Correction(nn.Module):
     def __init__(self, inputs: int, outputs: int, side: int, caution: float):
         super().__init__()
         self.caution = caution
-        self.conv = _zero(nn.Conv2d(inputs, outputs, side, padding=side // 2))
+        self.conv = zero(nn.Conv2d(inputs, outputs, side, padding=side // 2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.caution * self.conv(x)
@@ -240,7 +235,7 @@ class Network(nn.Module):
 
     def __init__(self, known: int, width: int, fine: int, blocks: int, caution: float):
         super().__init__()
-        self.stem = _conv(3 * FINE**2, fine)
+        self.stem = conv(3 * FINE**2, fine)
         self.down = nn.Conv2d(fine, width, FACTOR // FINE, stride=FACTOR // FINE)
         self.mix = nn.Conv2d(COEFFICIENTS, width, 1)
         self.blocks = nn.ModuleList(Block(width, known) for _ in range(blocks))
@@ -249,7 +244,7 @@ class Network(nn.Module):
     def forward(
         self, pixels: torch.Tensor, blocks: torch.Tensor, known: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        x = self.down(functional.silu(self.stem(_unshuffled(pixels, FINE)))) + self.mix(blocks)
+        x = self.down(functional.silu(self.stem(unshuffled(pixels, FINE)))) + self.mix(blocks)
         for block in self.blocks:
             x = block(x, known)
         return self.head(x), x
@@ -269,31 +264,7 @@ class Detail(nn.Module):
         return functional.pixel_shuffle(self.head(x), FINE).float()
 
 
-def block_transform() -> tuple[torch.Tensor, torch.Tensor]:
-    """(typical variances [192], orthonormal basis [192, 3 * 8 * 8]) of a block DCT, float64, the strongest first."""
-    dct = dct_matrix(FACTOR)
-    basis = torch.einsum("pc,ui,vj->puvcij", _planes(), dct, dct).reshape(COEFFICIENTS, COEFFICIENTS)
-    variance = typical_variance((FACTOR, FACTOR), FINER).flatten()
-    order = torch.argsort(variance, descending=True, stable=True)
-    return variance[order], basis[order]
-
-
 def _planes() -> torch.Tensor:
     """SoftCast's colour planes, orthonormal, float64 [3, 3]."""
     planes = torch.tensor(PLANES, dtype=torch.float64)
     return planes / planes.norm(dim=1, keepdim=True)
-
-
-def _conv(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def _zero(layer: nn.Module) -> nn.Module:
-    """A layer that adds nothing at first."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def _unshuffled(pixels: torch.Tensor, factor: int) -> torch.Tensor:
-    return functional.pixel_unshuffle(pixels, factor).contiguous(memory_format=torch.channels_last)
