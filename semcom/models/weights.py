@@ -36,6 +36,11 @@ TABLE: dict[str, Pinned] = {
             ("semcom.json", "40143231f3cfeb23f7168be8f986fb7064bebbfcdb101c300333768d6f2d2337"),
         ),
     ),
+    "jscc": Pinned(
+        "diffusion_pytorch_model.safetensors",
+        "2c142c45a479713e0d7077df4a487006a67f55c6d33686fae61836d3d39601d1",
+        "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
+    ),
     "label_map": Pinned(
         "label_map.safetensors",
         "33dab310b7ca1f3d2cd9c08c76b2ee486ccf799631b4445082cd79991cf4acc3",
