@@ -135,7 +135,7 @@ def _run(command: tuple[str, ...], scene: str) -> None:
         name = signal.Signals(-done.returncode).name
         raise ValueError(f"the process of Sionna RT that traces scene '{scene}' was ended by {name}: {_LLVM}")
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1].rstrip(".")
         hint = f"; {_LLVM}" if "llvm" in done.stderr.lower() else ""
         hint = f"; it ran in '{command[0]}', install sionna-rt there" if "ModuleNotFoundError" in last else hint
         raise ValueError(f"Sionna RT could not trace scene '{scene}': {last}{hint}")
