@@ -155,6 +155,8 @@ class PreparedChain:
         self.waveform = next(iter(of("waveform", stages)), None)
         self.antennas = next(iter(of("antennas", stages)), None)
         self.propagation = stages[middle].build(device)
+        if (reason := stages[middle].conflict(stages)) is not None:  # building may have made the file that it is about
+            raise ValueError(reason)
         self.transmit_hardware, self.receive_hardware = of("hardware", stages[:middle]), of("hardware", stages[middle:])
         self.interference = of("interference", stages)
         self.csi = csi.prepare(stages)

@@ -6,17 +6,23 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-#: What a process that was aborted by Dr.Jit should be told.
-_LLVM = "Dr.Jit needs an LLVM that suits it (19 does, 14 to 16 abort the process): set DRJIT_LIBLLVM_PATH to its libLLVM.so"
+#: Environment variable: the interpreter of an environment that has Sionna RT, where this one has not.
+INTERPRETER = "SIONNA_RT_PYTHON"
+#: What is to be said where Dr.Jit aborts its process or finds no compiler.
+_LLVM = "Dr.Jit needs an LLVM that suits it (19 does, 14 to 16 do not): set DRJIT_LIBLLVM_PATH to its libLLVM.so"
+#: Runs a script by its path without putting the script's folder, whose names are not Sionna's, on sys.path.
+_BY_PATH = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,10 @@ class ImpulseResponse:
         """Raises: ValueError where the file is not one of ours."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                gains, delays, angles = file["gains"], file["delays"], file["angles"]
+                gains, delays, angles = (file[name] for name in ("gains", "delays", "angles"))
                 asked = str(file["request"])
-        except (OSError, KeyError, ValueError) as error:
+            request = Request.from_json(json.loads(asked)) if asked else None
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"'{path}' is no file of impulse responses (npz with gains, delays, angles, request): {error}"
             ) from error
@@ -64,8 +71,9 @@ class ImpulseResponse:
                 f"'{path}' holds gains {gains.shape}, delays {delays.shape}, angles {angles.shape}; expected [P], [P], [4, P] "
                 f"and a gain that is not 0"
             )
-        gains = gains / np.sqrt(np.sum(np.abs(gains) ** 2))
-        return cls(gains.astype(complex), delays - delays.min(), angles, Request.from_json(json.loads(asked)) if asked else None)
+        gains = gains.astype(complex)  # Sionna RT's are of single precision, and so would their total power be
+        delays = delays.astype(float) - delays.min()
+        return cls(gains / np.sqrt(np.sum(np.abs(gains) ** 2)), delays, angles.astype(float), request)
 
 
 def write(path: Path, request: Request | None, gains: np.ndarray, delays: np.ndarray, angles: np.ndarray) -> None:
@@ -81,26 +89,53 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def tracer_is_installed() -> bool:
-    """Whether Sionna RT is there; found without importing it."""
+def tracer() -> tuple[str, ...] | None:
+    """The command that traces (it is given the request as JSON and the file to write); None where there is no Sionna RT.
+
+    Raises: ValueError where the environment variable `INTERPRETER` names no program.
+    """
+    python = os.environ.get(INTERPRETER)
+    if python and shutil.which(python) is None:
+        raise ValueError(
+            f"{INTERPRETER} is '{python}', which is no program; set it to the interpreter of an environment that has sionna-rt, "
+            f"such as /path/to/env/bin/python, or unset it"
+        )
+    if not python and not _is_installed():
+        return None
+    return (python or sys.executable, "-c", _BY_PATH, str(Path(__file__).with_name("trace_paths.py")))
+
+
+def _is_installed() -> bool:
+    """Whether this environment has Sionna RT; found without importing it."""
     sionna = importlib.util.find_spec("sionna")
     places = sionna.submodule_search_locations if sionna else None
     return any((Path(place) / "rt").is_dir() for place in places or ())
 
 
-#: The command that traces; it is given the request as JSON and the file to write.
-TRACER = (sys.executable, "-m", "channels.trace_paths")
+def trace(request: Request, path: Path, command: tuple[str, ...]) -> None:
+    """Run ``command``, see `tracer`, in a process of its own and write what it found to ``path``.
+
+    Raises: ValueError with what went wrong, in one sentence.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    traced = path.with_name(f"{path.name}.{os.getpid()}.traced.npz")
+    try:
+        _run((*command, request.to_json(), str(traced)), request.scene)
+        if not traced.is_file():
+            raise ValueError(f"the process that traces scene '{request.scene}' ended well and wrote no '{traced}'")
+        with np.load(traced, allow_pickle=False) as file:
+            write(path, request, file["gains"], file["delays"], file["angles"])
+    finally:
+        traced.unlink(missing_ok=True)
 
 
-def trace(request: Request, path: Path, command: tuple[str, ...] = TRACER) -> None:
-    """Run the tracer in a process of its own. Raises: ValueError with what went wrong, in one sentence."""
-    done = subprocess.run([*command, request.to_json(), str(path)], capture_output=True, text=True)
+def _run(command: tuple[str, ...], scene: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        raise ValueError(f"the process of Sionna RT that traces scene '{request.scene}' was ended by {name}: {_LLVM}")
+        raise ValueError(f"the process of Sionna RT that traces scene '{scene}' was ended by {name}: {_LLVM}")
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1].rstrip(".")
         hint = f"; {_LLVM}" if "llvm" in done.stderr.lower() else ""
-        raise ValueError(f"Sionna RT could not trace scene '{request.scene}': {last}{hint}")
-    if not path.is_file():
-        raise ValueError(f"the process that traces scene '{request.scene}' ended well and wrote no '{path}'")
+        hint = f"; it ran in '{command[0]}', install sionna-rt there" if "ModuleNotFoundError" in last else hint
+        raise ValueError(f"Sionna RT could not trace scene '{scene}': {last}{hint}")

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from channels.base import ChannelDescription, Draw
 from channels.coherence import delay_conflict, pilot_conflict
-from channels.impulse_response import ImpulseResponse, Request, digest, trace, tracer_is_installed
+from channels.impulse_response import INTERPRETER, ImpulseResponse, Request, digest, trace, tracer
 from channels.jakes import jakes_correlation
 from channels.multipath import Multipath, doppler_hz
 from channels.propagation import MultipathChannel, OverTime
@@ -31,8 +31,15 @@ class RayTraced(ChannelDescription):
     Antennas are uniform linear arrays along y. It needs ``ofdm`` before it in the chain.
 
     A `file` that exists is used as it is; with `scene` it must hold that scene and those positions. Else the scene is traced, in
-    a process of its own, and the file is written: that needs the extra ``ray-tracing`` (Sionna RT), and an LLVM that
-    Dr.Jit can use (libllvm19, through DRJIT_LIBLLVM_PATH; versions 14 to 16 abort the process).
+    a process of its own, and the file is written. That needs Sionna RT and an LLVM that Dr.Jit can use (19; 14 to 16 are not
+    found or abort the process). Best is an environment for it alone, with two variables that name it::
+
+        apt-get install libllvm19
+        python -m venv rt && rt/bin/pip install "sionna-rt>=2.2"
+        export SIONNA_RT_PYTHON=$PWD/rt/bin/python DRJIT_LIBLLVM_PATH=/usr/lib/x86_64-linux-gnu/libLLVM.so.19.1
+
+    In semcom's own environment it is the extra ``ray-tracing``; plain ``sionna-rt`` beside ``sionna-no-rt`` replaces its
+    ``sionna/__init__.py``, and every import of ``sionna.phy`` then starts Dr.Jit.
 
     Shapes: H complex64 [U, R, T, E] on the elements of an OFDM grid.
     References: Aoudia et al. 2025, Sionna RT technical report; Tse, Viswanath 2005, section 2.2.
@@ -113,12 +120,14 @@ class RayTraced(ChannelDescription):
             raise ValueError(
                 f"there is no file '{self.file}' of impulse responses; give one, or scene, transmitter and receiver to trace it"
             )
-        if not tracer_is_installed():
+        command = tracer()
+        if command is None:
             raise ValueError(
                 f"channel 'ray_traced' would trace scene '{self.scene}' into '{self.file}', which does not exist, and Sionna RT is "
-                f"not installed: pip install 'semcom[ray-tracing]', or give a file that was traced elsewhere"
+                f"not installed: set {INTERPRETER} to the Python of an environment that has sionna-rt, or pip install "
+                f"'semcom[ray-tracing]', or give a file that was traced elsewhere"
             )
-        trace(self._request, path)
+        trace(self._request, path, command)
 
     def _checked(self, response: ImpulseResponse) -> ImpulseResponse:
         if self.scene is not None and response.request != self._request:
