@@ -20,7 +20,10 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("fading_families", "csi_quality", "snr_mismatch", "mimo_2x2", "packet_loss", "interference", "hardware")
+NAMES = (
+    "fading_families", "csi_quality", "pilot_density", "mobility", "snr_mismatch", "mimo_2x2", "packet_loss", "interference",
+    "hardware",
+)  # fmt: skip
 TABLES = ("scenario.yaml", "table.csv", "differences.csv")
 COLORS = 128  # a curve has few: an eighth of the bytes
 

@@ -19,6 +19,8 @@ FIXED = ["systems.bit recovery.link.mcs=qpsk-1/3", "systems.bit recovery.transmi
 AXES = {
     "fading_families": ["snr_db=[20]"],
     "csi_quality": ["snr_db=[20]"],
+    "pilot_density": ["channel.ofdm.pilots.spacing=[2, 8]"],
+    "mobility": ["channel.tdl.speed_kmh=[3, 60]"],
     "snr_mismatch": ["channel.csi.snr_mismatch_db=[-6, 6]"],
     "mimo_2x2": ["snr_db=[20]"],
     "packet_loss": ["systems.*.link.loss=[0, 0.5]"],
