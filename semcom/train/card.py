@@ -148,6 +148,14 @@ COLUMNS = (
 )
 
 
+def _rounded(text: str) -> str:
+    """Numbers to four digits, which is more than their intervals bear; anything else as it stands."""
+    try:
+        return text if len(text) < 6 else f"{float(text):.4g}"
+    except ValueError:
+        return text
+
+
 def add_scores(folder: Path, table: Path) -> None:
     """Put the rows of a results folder's table.csv into the card of ``folder``. Raises: WeightsError."""
     facts = _facts(folder)
@@ -158,11 +166,14 @@ def add_scores(folder: Path, table: Path) -> None:
         raise WeightsError(
             f"'{table}' cannot be read ({error.strerror or error}); give the table.csv of a results folder"
         ) from error
-    known = [name for name in COLUMNS if rows and name in rows[0]]
+    columns = list(rows[0]) if rows else []
+    axes = columns[: columns.index("metric")] if "metric" in columns else []  # what a point is of stands in front of its metric
+    known = [*axes, *(name for name in COLUMNS if name in columns and name not in axes)]
     if "metric" not in known or "mean" not in known:
         raise WeightsError(
             f"'{table}' is no table of results (it has no rows with metric and mean); give the table.csv of a results folder"
         )
-    facts["scores"] = [{name: row[name] for name in known} for row in rows]
+    said = [row for row in rows if row["metric"] != "failure_rate" and row.get("fill", "grey") == "grey"]
+    facts["scores"] = [{name: _rounded(row[name]) for name in known} for row in said]
     storage.write_facts(folder, facts)
     write_text(folder / storage.CARD, render(facts))
