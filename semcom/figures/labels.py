@@ -19,6 +19,7 @@ AXES = {
     "speed_kmh": "Speed [km/h]",
     "delay_spread_ns": "Delay spread [ns]",
     "loss": "Packet loss rate",
+    "spacing": "Pilot spacing [subcarriers]",
     "known": "Known of the interferer",
     "bits": "Converter resolution [bit]",
 }

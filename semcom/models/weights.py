@@ -33,7 +33,7 @@ TABLE: dict[str, Pinned] = {
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
         also=(
             ("diffusion_pytorch_model.tables.npz", "19271f36fb68009dcfefdc6a0c58bfd85411274e657408b3b45185c898f198ce"),
-            ("semcom.json", "40143231f3cfeb23f7168be8f986fb7064bebbfcdb101c300333768d6f2d2337"),
+            ("semcom.json", "4ef7909bf0718e7e1bc117c1d96c4d5e6577686cfbe6f2a4614da6c2972e06fb"),
         ),
     ),
     "jscc": Pinned(
