@@ -27,9 +27,6 @@ torch = lazy.load("torch")
 #: What the transmitter is given for free.
 PERFECT_CSIT = "the channel gain h at the transmitter before it sends (perfect CSIT)"
 
-#: What the transmitter is given for free.
-PERFECT_CSIT = "the channel gain h at the transmitter before it sends (perfect CSIT)"
-
 
 class Adaptive(Component):
     """Sends bits by the fastest modulation and coding scheme whose SNR threshold the channel meets, and says which.

@@ -21,10 +21,14 @@ FINER = (16, 32)
 
 
 class Block(nn.Module):
-    """A residual block whose features are scaled and shifted by their own means, and by ``known`` numbers of an image."""
+    """A residual block whose features are scaled and shifted by their own means, and by ``known`` numbers of an image.
 
-    def __init__(self, width: int, known: int = 0):
+    A ``bounded`` factor cannot grow block upon block on pictures that are out of the ordinary.
+    """
+
+    def __init__(self, width: int, known: int = 0, bounded: bool = True):
         super().__init__()
+        self.bounded = bounded
         self.first, self.second = conv(width, width), conv(width, width)
         self.attention = nn.Sequential(nn.Linear(width + known, width // 2), nn.SiLU(), nn.Linear(width // 2, 2 * width))
         zero(self.attention[2])
@@ -33,19 +37,23 @@ class Block(nn.Module):
         """[B, width, h, w] from the same and ``known`` [B, known]."""
         features = x.mean(dim=(2, 3)) if known is None else torch.cat([x.mean(dim=(2, 3)), known], 1)
         scale, shift = self.attention(features)[:, :, None, None].chunk(2, 1)
-        # a bounded factor: block upon block, an unbounded one grows without limit on pictures that are out of the ordinary
-        return x + self.second(functional.silu(self.first(x) * (1.0 + scale.tanh()) + shift))
+        factor = 1.0 + (scale.tanh() if self.bounded else scale)
+        return x + self.second(functional.silu(self.first(x) * factor + shift))
 
 
 def block_transform() -> tuple[torch.Tensor, torch.Tensor]:
     """(typical variances [192], orthonormal basis [192, 3 * 8 * 8]) of a block DCT, float64, the strongest first."""
-    planes = torch.tensor(PLANES, dtype=torch.float64)
-    planes = planes / planes.norm(dim=1, keepdim=True)
     dct = dct_matrix(FACTOR)
-    basis = torch.einsum("pc,ui,vj->puvcij", planes, dct, dct).reshape(COEFFICIENTS, COEFFICIENTS)
+    basis = torch.einsum("pc,ui,vj->puvcij", colour_planes(), dct, dct).reshape(COEFFICIENTS, COEFFICIENTS)
     variance = typical_variance((FACTOR, FACTOR), FINER).flatten()
     order = torch.argsort(variance, descending=True, stable=True)
     return variance[order], basis[order]
+
+
+def colour_planes() -> torch.Tensor:
+    """SoftCast's colour planes, orthonormal, float64 [3, 3]."""
+    planes = torch.tensor(PLANES, dtype=torch.float64)
+    return planes / planes.norm(dim=1, keepdim=True)
 
 
 def conv(inputs: int, outputs: int) -> nn.Conv2d:

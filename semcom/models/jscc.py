@@ -24,8 +24,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
-from semcom.models.block_code import COEFFICIENTS, FACTOR, FINE, block_transform, conv, unshuffled, zero
-from semcom.softcast import GREY, PLANES, dct_matrix, typical_variance
+from semcom.models.block_code import COEFFICIENTS, FACTOR, FINE, Block, block_transform, colour_planes, conv, unshuffled, zero
+from semcom.softcast import GREY, dct_matrix, typical_variance
 
 #: the SNR at which an element has arrived well, and the best that is told apart from it, as a share of that one's capacity
 WELL_DB, BEST = 20.0, 1.5
@@ -195,23 +195,8 @@ def frame_of(channels: int, height: int, width: int, device: torch.device) -> Fr
     variance = typical_variance((height, width)).flatten()
     index = torch.argsort(variance, descending=True, stable=True)[: channels * height * width // FACTOR**2]
     root, rows, columns = variance[index].sqrt(), dct_matrix(height), dct_matrix(width)
-    numbers = (value.float().to(device) for value in (root, _planes(), rows, columns))
+    numbers = (value.float().to(device) for value in (root, colour_planes(), rows, columns))
     return Frame((height, width), index.to(device), *numbers)
-
-
-class Block(nn.Module):
-    """A residual block whose features are scaled and shifted by what is known of the channel and by their own means."""
-
-    def __init__(self, width: int, known: int):
-        super().__init__()
-        self.first, self.second = conv(width, width), conv(width, width)
-        self.attention = nn.Sequential(
-            nn.Linear(width + known, width // 2), nn.SiLU(), zero(nn.Linear(width // 2, 2 * width))
-        )
-
-    def forward(self, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        scale, shift = self.attention(torch.cat([x.mean(dim=(2, 3)), known], 1))[:, :, None, None].chunk(2, 1)
-        return x + self.second(functional.silu(self.first(x) * (1.0 + scale) + shift))
 
 
 class Correction(nn.Module):
@@ -238,7 +223,7 @@ class Network(nn.Module):
         self.stem = conv(3 * FINE**2, fine)
         self.down = nn.Conv2d(fine, width, FACTOR // FINE, stride=FACTOR // FINE)
         self.mix = nn.Conv2d(COEFFICIENTS, width, 1)
-        self.blocks = nn.ModuleList(Block(width, known) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, known, bounded=False) for _ in range(blocks))
         self.head = Correction(width, COEFFICIENTS, 1, caution)
 
     def forward(
@@ -256,15 +241,9 @@ class Detail(nn.Module):
     def __init__(self, known: int, width: int, fine: int):
         super().__init__()
         self.up = nn.Conv2d(width, fine * (FACTOR // FINE) ** 2, 1)
-        self.block = Block(fine, known)
+        self.block = Block(fine, known, bounded=False)
         self.head = Correction(fine, 3 * FINE**2, 3, caution=0.2)
 
     def forward(self, features: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         x = self.block(functional.pixel_shuffle(self.up(features), FACTOR // FINE), known)
         return functional.pixel_shuffle(self.head(x), FINE).float()
-
-
-def _planes() -> torch.Tensor:
-    """SoftCast's colour planes, orthonormal, float64 [3, 3]."""
-    planes = torch.tensor(PLANES, dtype=torch.float64)
-    return planes / planes.norm(dim=1, keepdim=True)
