@@ -10,6 +10,7 @@ import lazy_loader as lazy
 
 from semcom import registry, units
 from semcom.errors import Infeasible
+from semcom.maps.resize import resize
 from semcom.protocols import Context, Link, Receiver, Transmitter
 from semcom.rng import Streams
 from semcom.types import Budget, Condition, ImageBatch, Message, Reconstruction, Usage
@@ -120,7 +121,19 @@ def _together(results: Sequence[tuple[list[int], Reconstruction]]) -> Reconstruc
         labels,
         usage,
         table([one.counts for one in parts], sizes),
+        table([one.reports for one in parts], sizes) if parts[0].reports else {},
+        _probabilities(parts, column),
     )
+
+
+def _probabilities(parts: Sequence[Reconstruction], column) -> torch.Tensor | None:
+    """What is known of each class, at the size of the picture where the parts have it at several sizes."""
+    found = [one.label_probabilities for one in parts]
+    if any(one is None for one in found):
+        return None
+    if len({one.shape[2:] for one in found}) > 1:
+        found = [resize(one, parts[0].pixels.shape[-2:]) for one in found]
+    return column(found)
 
 
 def _without_snr(budget: Budget) -> Budget:

@@ -184,9 +184,10 @@ def _as_sent(message: Message) -> Received:
     arrived = torch.ones(count, dtype=torch.bool)
     whole = lambda part: ReceivedBits(part.bits, part.lengths, arrived)  # noqa: E731
     uses = torch.full((count,), message.budget.channel_uses, dtype=torch.int64)
-    return Received(
+    received = Received(
         {name: whole(part) for name, part in message.parts.items() if isinstance(part, Bits)},
         Usage(uses, {"payload": uses}, uses.double()),
         message.image_size,
         None if message.side is None else whole(message.side),
     )
+    return received.agreed(message)
