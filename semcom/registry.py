@@ -46,6 +46,10 @@ TABLE: dict[str, dict[str, str]] = {
         "prior": "semcom.transmit.prior:Prior",
         "vae_latent": "semcom.transmit.vae_latent:VaeLatent",
         "vae_latent_quantised": "semcom.transmit.vae_latent_quantised:VaeLatentQuantised",
+        "physical_map": "semcom.transmit.physical_map:PhysicalMap",
+        "oracle_physical_map": "semcom.transmit.oracle_physical_map:OraclePhysicalMap",
+        "legacy_map": "semcom.transmit.legacy_map:LegacyMap",
+        "oracle_legacy_map": "semcom.transmit.oracle_legacy_map:OracleLegacyMap",
     },
     "link": {
         "digital": "semcom.link.digital:Digital",
@@ -54,6 +58,7 @@ TABLE: dict[str, dict[str, str]] = {
         "parts": "semcom.link.parts:Parts",
         "packet": "semcom.link.packet:Packet",
         "adaptive": "semcom.link.adaptive:Adaptive",
+        "gesco": "semcom.link.gesco:Gesco",
     },
     "receive": {
         "image_codec": "semcom.receive.image_codec:ImageCodec",

@@ -23,6 +23,9 @@ CLASSES = VOID + 1
 FORMS: dict[str, str] = {
     "coded_map": "semcom.maps.coded",
     "index_map": "semcom.maps.index",
+    "class_dct": "semcom.maps.transform",
+    "class_planes": "semcom.maps.planes",
+    "gesco_planes": "semcom.maps.gesco",
 }
 
 
