@@ -20,6 +20,10 @@ class Component(BaseModel):
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits", "reals"})
     #: transmit: the names of the parts of its messages; empty where they depend on its parameters
     PARTS: ClassVar[frozenset[str]] = frozenset()
+    #: link: its field that says how strong the noise is, where that is neither the channel nor the SNR; empty where it is
+    NOISE_AXIS: ClassVar[str] = ""
+    #: transmit: sends nothing, so that no channel changes what is received
+    SILENT: ClassVar[bool] = False
     #: receive: the transmit kinds that it understands; empty where it takes any message
     TAKES: ClassVar[frozenset[str]] = frozenset()
 

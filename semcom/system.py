@@ -64,6 +64,15 @@ class System:
         except Infeasible as reason:
             return reason
 
+    def success(self, condition: Condition, channel_uses: int) -> float | None:
+        """Predicted probability that what is sent arrives; None where that is not all or nothing."""
+        return None if self.survives_errors else self.link.success(condition, channel_uses)
+
+    @property
+    def survives_errors(self) -> bool:
+        """Whether a message is of use where a frame of it has failed, as the transmitter says."""
+        return getattr(self.transmit, "survives_errors", False)
+
     def deliver(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Reconstruction:
         """Send encoded messages, one a row, and decode what arrives."""
         received = self.link.send(message, conditions, streams)

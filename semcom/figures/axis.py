@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semcom.figures import style
-from semcom.figures.labels import SYSTEMS, axis_label
+from semcom.figures.labels import NUMBERED, SYSTEMS, axis_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,8 @@ class Scale:
         except ValueError:
             return Scale(values, tuple(map(float, range(len(values)))), True, False)
         ordered = tuple(sorted(values, key=numbers.get))
+        if axis.rsplit(".", 1)[-1] in NUMBERED:
+            return Scale(ordered, tuple(map(float, range(len(values)))), True, False)
         ratio = axis.rsplit(".", 1)[-1] == "bandwidth_ratio"
         return Scale(ordered, tuple(numbers[v] for v in ordered), False, ratio)
 

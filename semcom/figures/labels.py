@@ -22,7 +22,10 @@ AXES = {
     "spacing": "Pilot spacing [subcarriers]",
     "known": "Known of the interferer",
     "bits": "Converter resolution [bit]",
+    "gesco_label": "GESCO's printed label (no SNR)",
 }
+#: fields whose numbers are names, at equal distances
+NUMBERED = {"gesco_label"}
 UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "ns": "ns", "kmh": "km/h", "deg": "degrees"}
 
 

@@ -25,7 +25,7 @@ torch = lazy.load("torch")
 Split = Literal["report", "tuning", "train"]
 SPLITS = get_args(Split)
 #: scenes that settings are tuned on, training scenes that the prior averages, and those that systems may know one by one
-TUNING_SCENES, PRIOR_SCENES, TRAINING_SCENES = 32, 48, 256
+TUNING_SCENES, PRIOR_SCENES, TRAINING_SCENES = 32, 48, 128
 
 
 class Streets(Component):
@@ -114,7 +114,7 @@ class StreetSource:
         """float32 [3, H, W], the average of some training scenes."""
         return self._averages[0]
 
-    def prior_labels(self) -> torch.Tensor:
+    def prior_labels(self) -> torch.Tensor | None:
         """int64 [H, W], the most frequent class of each pixel in those scenes, void left out."""
         return self._averages[1]
 

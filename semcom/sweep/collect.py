@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 #: what bit errors are counted in; read from the unit of a system's first metric
 COUNTS = ("raw_bit_errors", "raw_bits", "bit_errors", "bits", "block_errors", "blocks", "frame_failures", "frames", "lost", "sent")
 
-#: what else a transmission reports, and how a point says it: retransmissions spend channel uses, amplifiers meet peaks
-REPORTED = {"channel_uses_spent": ("mean", "max"), "papr_db": ("mean",)}
+#: what else a transmission reports, and how a point says it: retransmissions spend channel uses, amplifiers meet peaks,
+#: and a label that is printed as an SNR is another PSNR and another SNR
+REPORTED = {"channel_uses_spent": ("mean", "max"), "papr_db": ("mean",), "gesco_psnr_db": ("mean",), "gesco_snr_db": ("mean",)}
 
 
 def rows_of(layout: Layout) -> pd.DataFrame:

@@ -87,10 +87,10 @@ class Tuner:
             yield from (one for one in alike if not any(_beats(other, one) for other in alike))
 
     def _offer(self, system: System, uses: int, condition: Condition) -> tuple[Budget, float | None] | None:
-        key = (id(system.link), system.transmit.side_bits, system.transmit.adapts_to_snr, uses, condition)
+        key = (id(system.link), system.transmit.side_bits, system.transmit.adapts_to_snr, system.survives_errors, uses, condition)
         if key not in self._budgets:
             try:
-                self._budgets[key] = (system.budget(uses, condition), system.link.success(condition, uses))
+                self._budgets[key] = (system.budget(uses, condition), system.success(condition, uses))
             except Infeasible:
                 self._budgets[key] = None
         return self._budgets[key]

@@ -26,6 +26,7 @@ class Prior(Component):
 
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits"})
     PARTS: ClassVar[frozenset[str]] = frozenset({"image"})
+    SILENT: ClassVar[bool] = True
 
     kind: Literal["prior"] = "prior"
 
@@ -45,5 +46,5 @@ class PriorTransmitter:
             parts={"image": nothing},
             budget=budget,
             image_size=images.size,
-            free=("prior: the average picture of the training set",),
+            free=("prior: the average picture and the most frequent classes of the training set",),
         )

@@ -48,7 +48,7 @@ def test_round_trip(seed, size, grid, room):
 
 @given(seed=st.integers(0, 50), lost=st.sets(st.integers(0, 9)))
 def test_a_lost_slice_is_an_unknown_region_and_the_rest_arrives(seed, lost):
-    grid, room, labels = (2, 4), 200, scene(seed)
+    grid, room, labels = (2, 4), 600, scene(seed)
     made = coded.pack(coded.Head(PICTURE, grid), tiles_of(labels, grid), PICTURE, 40 * room, room)
     arrived = np.ones(len(made), dtype=bool)
     for number in lost:
