@@ -97,10 +97,14 @@ class Planner:
             "units": {unit.id: json.loads(canonical(unit.identity())) for unit in plan.units.values()},
             "source_of": {unit.id: source_key(unit.source) for unit in plan.units.values()},
             "images": {key: [vars(ref) for ref in refs] for key, refs in plan.images.items()},
-            "notes": {key: source.note for key, source in sources.items()},
+            "notes": {key: source.note for key, source in sources.items()} | self._link_notes(),
             "skipped": {key: dict(source.skipped()) for key, source in sources.items() if source.skipped()},
             "figures": scenario.figures.model_dump(mode="json"),
         }
+
+    def _link_notes(self) -> dict[str, str]:
+        links = [unit.system.link for unit in self.plan.units.values()]
+        return {link.kind: link.NOTE for link in links if getattr(link, "NOTE", "")}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
