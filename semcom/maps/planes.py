@@ -39,7 +39,7 @@ def grid_of(reals: int, size: Size) -> Size | None:
     cells = reals // PLANES
     if not cells:
         return None
-    h = min(size[0], max(1, math.isqrt(cells * size[0] // size[1])))
+    h = min(size[0], cells, max(1, math.isqrt(cells * size[0] // size[1])))
     return h, min(size[1], cells // h)
 
 

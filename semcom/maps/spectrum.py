@@ -33,6 +33,7 @@ from importlib.resources import files
 
 import lazy_loader as lazy
 
+from semcom.errors import DataError
 from semcom.softcast import dct_matrix
 
 torch = lazy.load("torch")
@@ -102,7 +103,13 @@ def class_planes(labels: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
 
 
 def fit(sets: Mapping[str, torch.Tensor]) -> dict:
-    """What the file of statistics holds, from maps int64 [n, H, W] of several sets, each of which counts the same."""
+    """What the file of statistics holds, from maps int64 [n, H, W] of several sets, each of which counts the same.
+
+    Raises: DataError for maps that do not have all the frequencies that are listed.
+    """
+    for name, maps in sets.items():
+        if maps.shape[1] < ROWS[-1] or maps.shape[2] < COLUMNS[-1]:
+            raise DataError(f"maps of {name} are {maps.shape[1]}x{maps.shape[2]}; at least {ROWS[-1]}x{COLUMNS[-1]} are needed")
     counts = [torch.bincount(maps[maps < PLANES].flatten(), minlength=PLANES).double() for maps in sets.values()]
     mean = torch.stack([count / count.sum() for count in counts]).mean(0)
     mean = _rounded(mean / mean.sum(), 6)
