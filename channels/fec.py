@@ -158,6 +158,8 @@ class CRC:
 
     def append(self, bits: torch.Tensor) -> torch.Tensor:
         """bits [B, k] followed by their check bits: [B, k + length]."""
+        if not len(bits):
+            return bits.new_zeros((0, bits.shape[1] + self.length), dtype=torch.uint8)
         return self._encoder.call(bits.float()).to(torch.uint8)
 
     def holds(self, bits: torch.Tensor) -> torch.Tensor:
@@ -283,12 +285,12 @@ def segment(capacity_bits: int, code_rate: Fraction, bits_per_symbol: int, code:
 
 def interleave(coded: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
     """The bit interleaver of TS 38.212, 5.4.2.2, on the last axis of [B, n]: row in, column out."""
-    return coded.reshape(len(coded), bits_per_symbol, -1).transpose(1, 2).reshape(coded.shape)
+    return coded.unflatten(1, (bits_per_symbol, -1)).transpose(1, 2).reshape(coded.shape)
 
 
 def deinterleave(llr: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
     """The inverse of `interleave`."""
-    return llr.reshape(len(llr), -1, bits_per_symbol).transpose(1, 2).reshape(llr.shape)
+    return llr.unflatten(1, (-1, bits_per_symbol)).transpose(1, 2).reshape(llr.shape)
 
 
 @functools.lru_cache(maxsize=64)
@@ -376,11 +378,11 @@ class TransportBlock:
         """The frame uint8 [B, capacity_bits] of a payload uint8 [B, payload_bits]."""
         if bits.ndim != 2 or bits.shape[1] != self.payload_bits:
             raise ValueError(f"the payload is {tuple(bits.shape)}; expected [B, {self.payload_bits}]")
-        payload = bits.to(self.device).reshape(len(bits) * self.blocks, -1)
+        payload = bits.to(self.device).reshape(len(bits) * self.blocks, self.payload_bits // self.blocks)
         coded = self._code.encode(self._crc.append(payload))
         if self.interleave != "none":
             coded = interleave(coded, self.bits_per_symbol)
-        frame = coded.reshape(len(bits), -1)
+        frame = coded.reshape(len(bits), self.blocks * self.block_coded_bits)
         if self.interleave == "frame":
             frame = scramble_symbols(frame, self.bits_per_symbol)
         return torch.cat([frame, frame[:, : self.padding_bits]], dim=1)
@@ -404,7 +406,7 @@ class TransportBlock:
         sent = llr[:, : self.blocks * self.block_coded_bits]
         if self.interleave == "frame":
             sent = unscramble_symbols(sent, self.bits_per_symbol)
-        sent = sent.reshape(len(llr) * self.blocks, -1)
+        sent = sent.reshape(len(llr) * self.blocks, self.block_coded_bits)
         return sent if self.interleave == "none" else deinterleave(sent, self.bits_per_symbol)
 
     def _payload(self, decoded: torch.Tensor, rows: int) -> torch.Tensor:

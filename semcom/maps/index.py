@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import lazy_loader as lazy
@@ -29,6 +30,7 @@ def soft(part: ReceivedBits, received: Received) -> SoftMap:
     P(class) is the product over its bits of P(bit) = 1 / (1 + exp(-+ LLR)), scaled so that it adds to 1 over the classes.
     """
     height, width, _ = part.shape
+    part = _trimmed(part)
     certain = SoftMap.of_labels(_decided(part).reshape(-1, height, width))
     if part.llr is None:
         return certain
@@ -45,6 +47,13 @@ def soft(part: ReceivedBits, received: Received) -> SoftMap:
 def hard(part: ReceivedBits, received: Received) -> ReceivedMap:
     """The most probable class of each pixel."""
     return ReceivedMap.of_soft(soft(part, received), tuple(received.image_size))
+
+
+def _trimmed(part: ReceivedBits) -> ReceivedBits:
+    """Without what fills the last packet."""
+    count = part.shape[0] * part.shape[1] * BITS
+    cut = {name: getattr(part, name) for name in ("bits", "arrived", "llr")}
+    return replace(part, **{name: None if value is None else value[:, :count] for name, value in cut.items()})
 
 
 def _decided(part: ReceivedBits) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semcom.classes import UNKNOWN
@@ -28,8 +28,9 @@ def tiles_of(labels, grid):
     return label_map.encode_tiles(labels, grid)
 
 
+@settings(max_examples=50)
 @given(
-    seed=st.integers(0, 50),
+    seed=st.integers(0, 9),
     size=st.sampled_from([*coded.sizes(PICTURE), (5, 7), (1, 1), PICTURE]),
     grid=st.sampled_from([(1, 1), (1, 2), (2, 2), (3, 4)]),
     room=st.one_of(st.none(), st.integers(60, 400)),
@@ -46,7 +47,8 @@ def test_round_trip(seed, size, grid, room):
     assert np.array_equal(coded.unpack(made, PICTURE, None, room), labels)
 
 
-@given(seed=st.integers(0, 50), lost=st.sets(st.integers(0, 9)))
+@settings(max_examples=25)
+@given(seed=st.integers(0, 3), lost=st.sets(st.integers(0, 9)))
 def test_a_lost_slice_is_an_unknown_region_and_the_rest_arrives(seed, lost):
     grid, room, labels = (2, 4), 600, scene(seed)
     made = coded.pack(coded.Head(PICTURE, grid), tiles_of(labels, grid), PICTURE, 40 * room, room)
