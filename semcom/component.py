@@ -20,6 +20,8 @@ class Component(BaseModel):
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits", "reals"})
     #: transmit: the names of the parts of its messages; empty where they depend on its parameters
     PARTS: ClassVar[frozenset[str]] = frozenset()
+    #: source: the classes that its label maps hold, without void; empty without label maps
+    LABELLED: ClassVar[tuple[str, ...]] = ()
     #: link: its field that says how strong the noise is, where that is neither the channel nor the SNR; empty where it is
     NOISE_AXIS: ClassVar[str] = ""
     #: link: a caveat that every line of a table of results prints; empty where there is none
