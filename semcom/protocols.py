@@ -76,3 +76,31 @@ class Metric(Protocol):
     columns: tuple[str, ...]
 
     def __call__(self, original: torch.Tensor, reconstruction: torch.Tensor) -> Mapping[str, torch.Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a metric may look at: pixels float32 [B, 3, H, W] in [0, 1], and label maps int64 [B, H, W] where there are any.
+
+    ``truth`` is the original's; ``received`` is the map that arrived with the reconstruction, `classes.UNKNOWN` where
+    nothing is known.
+    """
+
+    original: torch.Tensor
+    reconstruction: torch.Tensor
+    truth: torch.Tensor | None = None
+    received: torch.Tensor | None = None
+
+
+class MapMetric(Protocol):
+    """A metric that looks at label maps as well.
+
+    ``columns`` are numbers, one an image; ``counts`` are stored beside them, so that they can be summed: int64 [B, n].
+    ``fixed``: those of both that say something of the original alone. What a pair has no maps for is left out.
+    """
+
+    columns: tuple[str, ...]
+    counts: tuple[str, ...]
+    fixed: frozenset[str]
+
+    def of_maps(self, pair: Pair) -> Mapping[str, torch.Tensor]: ...

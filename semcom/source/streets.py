@@ -57,6 +57,7 @@ class Streets(Component):
         source: {kind: streets, size: [128, 256], count: 100}
     """
 
+    LABELLED: ClassVar = NAMES[:-1]  # all but void
     kind: Literal["streets"] = "streets"
     #: how many are taken is not what an image is
     TAKEN: ClassVar[frozenset[str]] = frozenset({"count"})
