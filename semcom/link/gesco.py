@@ -61,7 +61,7 @@ class Gesco(Component):
 
     kind: Literal["gesco"] = "gesco"
     gesco_label: Literal[100, 30, 25, 20, 15, 10, 5, 1] = Field(
-        description="what the published figures print beside this noise: 100, 30, 25, 20, 15, 10, 5 or 1; no SNR in dB"
+        10, description="what the published figures print beside this noise: 100, 30, 25, 20, 15, 10, 5 or 1; no SNR in dB"
     )
 
     def build(self, channel, device) -> GescoLink:

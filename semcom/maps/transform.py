@@ -10,6 +10,16 @@ of a component, of which k are left on average in the estimate, z is taken as Ga
 k (1 - k / l), and Bayes' rule gives
 
     log p(c) = log m_c + sum over components of b_c (z - k b_c / (2 l)) / (l - k) + constant.
+
+What noise leaves behind is Gaussian; what was never sent lies at the edges of things, where this is too sure of itself. Handed on
+is log p(c) / 3 (`TEMPERATURE`), which leaves the order of the classes as it is. Mean -ln p(true class) and expected calibration error
+over tuning frames, as above and tempered (12 of CamVid; 11 of LabelMeFacade say the same):
+
+    k, SNR         4096, 0 dB    4096, 10 dB   1024, 5 dB    256, 0 dB     256, 10 dB
+    log p          0.47 / 0.045  0.44 / 0.031  0.73 / 0.064  0.82 / 0.100  1.02 / 0.099
+    log p / 3      0.22 / 0.019  0.25 / 0.025  0.32 / 0.037  0.64 / 0.124  0.45 / 0.042
+
+References: Guo, Pleiss, Sun, Weinberger 2017, "On calibration of modern neural networks" (temperature).
 """
 
 from __future__ import annotations
@@ -30,6 +40,8 @@ torch = lazy.load("torch")
 FORM = "class_dct"
 #: of the variance of a component, what a receiver supposes not to know even if all arrived
 LEAST_UNKNOWN = 1e-3
+#: what log probabilities are divided by
+TEMPERATURE = 3.0
 #: pictures that are analysed or synthesised together; memory depends on it
 TOGETHER = 16
 
@@ -118,7 +130,7 @@ def soft(part: ReceivedReals, received: Received) -> SoftMap:
     kept = torch.zeros(len(values), PLANES - 1, device=values.device).index_add(1, form.component[:count], variance * share)
     kept = kept / (form.size[0] * form.size[1])
     probabilities = [
-        form.log_probabilities(form.synthesise(some), held).softmax(dim=1)
+        (form.log_probabilities(form.synthesise(some), held) / TEMPERATURE).softmax(dim=1)
         for some, held in zip(values.split(TOGETHER), kept.split(TOGETHER), strict=True)
     ]
     known = arrived.any(dim=1)

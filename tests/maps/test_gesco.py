@@ -236,6 +236,26 @@ def test_results_hold_the_label_and_what_it_is(scenario, tmp_path, monkeypatch):
     assert rows["free"].str.contains("no power normalisation").all()
 
 
+def test_the_scenario_that_ships_asks_for_what_its_maps_cost():
+    from pathlib import Path
+
+    scenario = load(Path(__file__).resolve().parents[2] / "scenarios/gesco_legacy.yaml")
+    assert sorted(scenario.axes["systems.*.link.gesco_label"]) == sorted(gesco.NOISE_STD)
+    point = scenario.points()[0]
+    uses = 3 * 128 * 256 * point.bandwidth_ratio
+    assert gesco.channel_uses(gesco.MOST_PLANES * 128 * 256) + header.uses(12) <= uses
+
+
+def test_printed_labels_stand_at_equal_distances():
+    from semcom.figures.axis import Scale
+    from semcom.figures.labels import axis_label
+
+    axis = "systems.*.link.gesco_label"
+    scale = Scale.of(pd.DataFrame({axis: [100, 1, 10, 5]}), axis)
+    assert scale.values == (1, 5, 10, 100) and scale.positions == (0.0, 1.0, 2.0, 3.0) and scale.named
+    assert "no SNR" in axis_label(axis)
+
+
 def test_nothing_is_drawn_against_an_snr_that_it_does_not_meet(scenario):
     system = {"transmit": "oracle_legacy_map", "link": {"kind": "gesco", "gesco_label": 10}, "receive": "map_as_is"}
     with pytest.raises(ScenarioError, match="the noise of system 'mean' is that of its gesco_label, whatever the SNR"):
