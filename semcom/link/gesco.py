@@ -30,8 +30,8 @@ class Gesco(Component):
     """Noise of a printed label on the planes of `legacy_map`: a published path as it circulates, for reference alone.
 
     The noise's standard deviation belongs to ``gesco_label``, which its figures print as an SNR and which is none. Planes
-    have a peak of 1, so that the label is a PSNR at best; a plane of one class in K has the mean power 1/K, so that the
-    SNR is lower by 10 log10 of the number of planes:
+    have a peak of 1, which makes of it the PSNR below; a plane of one class in K has the mean power 1/K, so that the SNR
+    is lower by 10 log10 of the number of planes:
 
     ====================  ====  =====  =====  =====  =====  =====  =====  =====
     printed label         100   30     25     20     15     10     5      1
