@@ -121,7 +121,7 @@ def digest(path: Path) -> str:
 def facts(folder: Path) -> dict[str, Any]:
     """What a folder says of its weights beside diffusers' config; empty for weights that are not ours."""
     path = folder / FACTS
-    return _json(path) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def write_facts(folder: Path, values: dict[str, Any]) -> None:
@@ -135,10 +135,11 @@ def config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise WeightsError(f"'{folder}' holds no {CONFIG}; it should be a folder that diffusers' save_pretrained wrote")
-    return _json(path)
+    return read_json(path)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises: WeightsError."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -34,7 +34,8 @@ class Task(Protocol):
         """Write what ships into ``folder``, and return the file of the weights."""
 
     def about(self, network: nn.Module) -> Mapping[str, Any]:
-        """What the card says of the network: "what" it is, the "losses" that took part, and what its loader must know."""
+        """What the card says of the network: "what" it is, the "losses" that took part, what its loader must know, and which
+        "packages" made it beside the usual ones."""
 
 
 class Turn:

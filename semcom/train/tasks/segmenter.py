@@ -148,7 +148,13 @@ class Training:
         extras += ["averaged over the picture and its mirror image"] if task.mirrored else []
         extras += [f"pictures enlarged {task.upsampled:g} times"] if task.upsampled != 1.0 else []
         weights = {label: round(weight, 4) for label, weight in zip(NAMES, self.weights, strict=True)}
-        return {"what": "; ".join([what, *extras]), "losses": task.losses.named(), "classes": list(NAMES), "class_weights": weights}
+        return {
+            "what": "; ".join([what, *extras]),
+            "losses": task.losses.named(),
+            "classes": list(NAMES),
+            "class_weights": weights,
+            "packages": ["segmentation-models-pytorch"],
+        }
 
 
 def cross_entropy(scores: Tensor, truth: Tensor, weights: tuple[float, ...], smoothing: float = 0.0) -> Tensor:
