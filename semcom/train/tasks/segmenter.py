@@ -127,7 +127,8 @@ class Training:
         if how.lovasz:
             from segmentation_models_pytorch.losses import LovaszLoss
 
-            yield "lovasz", how.lovasz * LovaszLoss("multiclass", ignore_index=IGNORED)(scores, truth)
+            # the library gives a tensor of zeros where nothing is labelled
+            yield "lovasz", how.lovasz * LovaszLoss("multiclass", ignore_index=IGNORED)(scores, truth).sum()
 
     def samples(self, network: nn.Module, batch: Batch) -> np.ndarray:
         """Rows: the picture, its labels, what the network says, in CamVid's colours; columns: pictures."""
