@@ -17,7 +17,7 @@ from semcom.models.segmenter.classes import COLOURS, THEIRS
 from semcom.source import camvid, cityscapes
 from semcom.train.optimise import seeded
 
-TINY = {"architecture": "Linknet", "encoder": "tu-mobilenetv3_small_050", "depth": 3}
+TINY = {"architecture": "Linknet", "encoder": "tu-test_resnet", "depth": 3}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -25,7 +25,7 @@ from semcom.train.tasks.segmenter import IGNORED, Losses, SegmenterTask, class_w
 ROOT = Path(__file__).resolve().parents[2]
 #: FPN's decoder has dropout, whose draws must be the same after a kill
 TASK = {
-    "kind": "segmenter", "architecture": "FPN", "encoder": "tu-mobilenetv3_small_050", "depth": 3,
+    "kind": "segmenter", "architecture": "FPN", "encoder": "tu-test_resnet", "depth": 3,
     "options": {"decoder_pyramid_channels": 16, "decoder_segmentation_channels": 32, "upsampling": 1},
 }  # fmt: skip
 

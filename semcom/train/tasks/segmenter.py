@@ -91,7 +91,7 @@ class SegmenterTask(TaskDescription):
         return Training(self, self.weights or class_weights(shares(data), self.balance))
 
     def smoke(self) -> SegmenterTask:
-        return self
+        return self  # what a recipe must show is that the library builds its very network; three steps of it take seconds
 
 
 class Training:
