@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from semcom.errors import WeightsError, allowed
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 #: what diffusers reads by itself, and what only this package does
@@ -21,6 +22,8 @@ FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
+#: statistics of a batch normalisation that has seen nothing
+NEW_STATISTICS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 #: networks of our own that are saved as diffusers' are: class -> module
 OWN = {
     "BlockAutoencoder": "semcom.models.block_autoencoder",
@@ -40,24 +43,36 @@ def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
         raise ValueError(f"precision '{precision}' was given; {allowed(precision, FILES)}")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILES[precision]
+    small = in_use(net)
     if precision == "half":
-        small = copy.deepcopy(net).cpu().half()
-        for name, value in _statistics(net).items():
-            small.get_buffer(name).data = value.float().cpu()
-        small.to(memory_format=torch.contiguous_format).save_pretrained(folder, safe_serialization=True)
+        small.half().to(memory_format=torch.contiguous_format).save_pretrained(folder, safe_serialization=True)
     else:
-        net.save_config(folder)
-        whole = _statistics(net)
-        state = {name: value for name, value in net.state_dict().items() if name not in whole}
-        state = {name: value.contiguous() for name, value in {**quantise(state), **whole}.items()}
-        save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"format": "pt"})
+        small.save_config(folder)
+        state = {name: value for name, value in small.state_dict().items() if not _as_in_a_new_network(name, value)}
+        save_file({name: value.contiguous() for name, value in quantise(state).items()}, path, metadata={"format": "pt"})
     return path
 
 
-def _statistics(net: nn.Module) -> dict[str, Any]:
-    """Running means and variances: few numbers, whose range may exceed that of half precision."""
-    kept = net.state_dict()
-    return {name: value for name, value in net.named_buffers() if name in kept and value.is_floating_point()}
+def in_use(net: nn.Module) -> nn.Module:
+    """A copy on the CPU that computes the same when it is used, but not when it is trained: each batch normalisation is one
+    scale and one shift a channel, and its statistics are those of a new network, means 0 and variances 1."""
+    import torch
+
+    copied = copy.deepcopy(net).cpu()
+    with torch.no_grad():
+        for norm in copied.modules():
+            if isinstance(norm, torch.nn.modules.batchnorm._BatchNorm) and norm.affine and norm.track_running_stats:
+                gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+                norm.bias -= gain * norm.running_mean
+                norm.weight.copy_(gain * (1.0 + norm.eps) ** 0.5)
+                norm.reset_running_stats()
+    return copied
+
+
+def _as_in_a_new_network(name: str, value: torch.Tensor) -> bool:
+    """Whether a tensor is a statistic that a new network has anyway."""
+    new = NEW_STATISTICS.get(name.rpartition(".")[2])
+    return new is not None and bool((value == new).all())
 
 
 def load_network(folder: Path) -> nn.Module:
@@ -80,8 +95,9 @@ def build(said: dict[str, Any], path: Path) -> nn.Module:
     known = inspect.signature(made.__init__).parameters  # a saved config also holds what diffusers derives, and warns about
     with torch.random.fork_rng(devices=[]):  # a new network draws weights, which are then replaced
         net = made.from_config({key: value for key, value in said.items() if key in known or key.startswith("_")})
+    new = {name: value for name, value in net.state_dict().items() if _as_in_a_new_network(name, value)}
     try:
-        net.load_state_dict(dequantise(read_state(path)), strict=True)
+        net.load_state_dict({**new, **dequantise(read_state(path))}, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"'{path}' does not fit the {name} of its config: {reason}") from error
