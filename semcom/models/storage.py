@@ -22,7 +22,11 @@ CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
 #: networks of our own that are saved as diffusers' are: class -> module
-OWN = {"BlockAutoencoder": "semcom.models.block_autoencoder", "JSCC": "semcom.models.jscc"}
+OWN = {
+    "BlockAutoencoder": "semcom.models.block_autoencoder",
+    "JSCC": "semcom.models.jscc",
+    "Segmenter": "semcom.models.segmenter.network",
+}
 
 
 def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
@@ -38,20 +42,30 @@ def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
     path = folder / FILES[precision]
     if precision == "half":
         small = copy.deepcopy(net).cpu().half()
+        for name, value in _statistics(net).items():
+            small.get_buffer(name).data = value.float().cpu()
         small.to(memory_format=torch.contiguous_format).save_pretrained(folder, safe_serialization=True)
     else:
         net.save_config(folder)
-        state = {name: value.contiguous() for name, value in quantise(net.state_dict()).items()}
+        whole = _statistics(net)
+        state = {name: value for name, value in net.state_dict().items() if name not in whole}
+        state = {name: value.contiguous() for name, value in {**quantise(state), **whole}.items()}
         save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"format": "pt"})
     return path
 
 
+def _statistics(net: nn.Module) -> dict[str, Any]:
+    """Running means and variances: few numbers, whose range may exceed that of half precision."""
+    kept = net.state_dict()
+    return {name: value for name, value in net.named_buffers() if name in kept and value.is_floating_point()}
+
+
 def load_network(folder: Path) -> nn.Module:
     """The network in ``folder``, in float32 and ready for use. Raises: WeightsError."""
-    return build(_config(folder), weights_file(folder))
+    return build(config(folder), weights_file(folder))
 
 
-def build(config: dict[str, Any], path: Path) -> nn.Module:
+def build(said: dict[str, Any], path: Path) -> nn.Module:
     """The network of a diffusers config with the weights of a safetensors file, which must fit exactly."""
     import inspect
 
@@ -59,13 +73,13 @@ def build(config: dict[str, Any], path: Path) -> nn.Module:
 
     from semcom.models.eight_bit import dequantise
 
-    name = config.get("_class_name")
+    name = said.get("_class_name")
     if name not in (*CLASSES, *OWN):
         raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, (*CLASSES, *OWN))}")
     made = getattr(importlib.import_module(OWN.get(name, "diffusers")), name)
     known = inspect.signature(made.__init__).parameters  # a saved config also holds what diffusers derives, and warns about
     with torch.random.fork_rng(devices=[]):  # a new network draws weights, which are then replaced
-        net = made.from_config({key: value for key, value in config.items() if key in known or key.startswith("_")})
+        net = made.from_config({key: value for key, value in said.items() if key in known or key.startswith("_")})
     try:
         net.load_state_dict(dequantise(read_state(path)), strict=True)
     except RuntimeError as error:
@@ -107,7 +121,7 @@ def digest(path: Path) -> str:
 def facts(folder: Path) -> dict[str, Any]:
     """What a folder says of its weights beside diffusers' config; empty for weights that are not ours."""
     path = folder / FACTS
-    return _json(path) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def write_facts(folder: Path, values: dict[str, Any]) -> None:
@@ -116,14 +130,16 @@ def write_facts(folder: Path, values: dict[str, Any]) -> None:
     os.replace(temporary, folder / FACTS)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def config(folder: Path) -> dict[str, Any]:
+    """What a folder's config.json says. Raises: WeightsError."""
     path = folder / CONFIG
     if not path.is_file():
         raise WeightsError(f"'{folder}' holds no {CONFIG}; it should be a folder that diffusers' save_pretrained wrote")
-    return _json(path)
+    return read_json(path)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises: WeightsError."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
