@@ -93,6 +93,7 @@ CHAIN = "channels.chain"
 TASKS: dict[str, str] = {
     "autoencoder": "semcom.train.tasks.autoencoder:AutoencoderTask",
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
+    "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
 }
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from semcom.component import Component
 from semcom.errors import WeightsError
+from semcom.models import segmenter
 from semcom.types import ImageBatch
 
 torch = lazy.load("torch")
@@ -28,8 +29,6 @@ class NamedSegmenter(Component):
     )
 
     def available(self) -> str | None:
-        from semcom.models import segmenter
-
         if segmenter.identity(self.segmenter) != self.segmenter:
             return None
         try:
@@ -39,21 +38,15 @@ class NamedSegmenter(Component):
         return None
 
     def identity(self) -> dict[str, Any]:
-        from semcom.models import segmenter
-
         return {**super().identity(), "segmenter": segmenter.identity(self.segmenter)}
 
     def maps(self, device: str) -> SegmentedMaps:
         """Makes maps; descriptions of the same segmenter share one, and its memory. Raises: WeightsError."""
-        from semcom.models import segmenter
-
         return _maps(self.segmenter, segmenter.identity(self.segmenter), device)
 
 
 @lru_cache(maxsize=4)
 def _maps(name: str, digest: str, device: str) -> SegmentedMaps:
-    from semcom.models import segmenter
-
     return SegmentedMaps(segmenter.named(name, device), device)
 
 

@@ -80,7 +80,7 @@ class MapTable:
             tried[step] = self._packed(size, step, grid, bits, slice_bits)
             return not isinstance(tried[step], str)
 
-        if last < 0 or not fits(last) or last == 0 or fits(0):
+        if last < 0 or fits(0) or last == 0 or not fits(last):
             return tried
         low, high = 0, last
         while high - low > 1:

@@ -9,6 +9,7 @@ import lazy_loader as lazy
 import numpy as np
 from pydantic import Field
 
+from semcom.component import Component
 from semcom.errors import ScenarioError
 from semcom.maps.classes import LABELS
 from semcom.maps.resize import resize
@@ -57,7 +58,7 @@ class Retrieval(NamedSegmenter):
         return super().available() if self.by == "map" else None
 
     def identity(self) -> dict[str, Any]:
-        return super().identity() if self.by == "map" else {**super().identity(), "segmenter": None}
+        return super().identity() if self.by == "map" else {**Component.identity(self), "segmenter": None}
 
     def build(self, context: Context) -> RetrievalTransmitter:
         source = context.source

@@ -1,11 +1,9 @@
 """A segmenter that needs no weights, and street scenes that are few and small."""
 
-import sys
-import types
-
 import pytest
 import torch
 
+from semcom.models import segmenter
 from semcom.protocols import Context
 from semcom.source import streets
 
@@ -20,13 +18,8 @@ class Shades:
 @pytest.fixture
 def shades(monkeypatch):
     """`segmenter: shades` in every description."""
-    import semcom.models
-
-    module = types.ModuleType("semcom.models.segmenter")
-    module.named = lambda name, device="cpu": Shades()
-    module.identity = lambda name: f"digest of {name}"
-    monkeypatch.setitem(sys.modules, "semcom.models.segmenter", module)
-    monkeypatch.setattr(semcom.models, "segmenter", module, raising=False)
+    monkeypatch.setattr(segmenter, "named", lambda name, device="cpu": Shades())
+    monkeypatch.setattr(segmenter, "identity", lambda name: f"digest of {name}")
     return Shades()
 
 

@@ -83,3 +83,13 @@ def test_it_takes_the_largest_map_that_fits(shades, scenes, context):
     assert part.shape == (32, 64, 4)
     small = transmit.encode(scenes, Budget(1, bits=3), Streams.of(scenes.ids))
     assert small.infeasible == ("an index map of 1x1 needs 4 bits and 3 fit",) * 3
+
+
+def test_transmissions_of_several_budgets_come_together(shades, scenes, context):
+    """With CSIT each transmission has a map of its own size; what is known of them is brought to the size of the picture."""
+    link = {"kind": "adaptive", "csit": "perfect"}
+    air = System.of({**INDEX, "size": "auto"}, link, "map_as_is", "rayleigh", context)
+    result = air.send(scenes, 12, "1/6", seed=1)
+    assert result.label_probabilities.shape == (len(scenes), CLASSES, 32, 64) and result.labels.shape == (len(scenes), 32, 64)
+    shown = torch.where(result.label_probabilities.amax(dim=1) > 1.0 / CLASSES, result.label_probabilities.argmax(dim=1), UNKNOWN)
+    assert torch.equal(shown, result.labels)

@@ -12,10 +12,13 @@ from semcom.codecs import label_map
 from semcom.errors import ScenarioError
 from semcom.maps import PART, coded, colours_of, resize, table
 from semcom.maps.table import Choice, MapTable, best_messages
+from semcom.models.segmenter import Segmenter, named
+from semcom.models.storage import save_network
 from semcom.protocols import Context
 from semcom.rng import Streams
 from semcom.source.photos import Photos
 from semcom.system import System
+from semcom.train.optimise import seeded
 from semcom.types import GREY, Budget
 
 SHADES = {"segmenter": "shades"}
@@ -34,6 +37,19 @@ def test_with_bits_enough_the_segmenters_own_map_arrives(shades, scenes, context
     assert bool(result.ok.all()) and torch.equal(result.labels, shades.labels(scenes.pixels))
     result.usage.check()
     assert (result.usage.uses["payload"] > 0).all()
+
+
+def test_a_segmenter_is_a_folder_and_sees_each_picture_alone(scenes, context, tmp_path):
+    with seeded("tiny segmenter"):
+        net = Segmenter(architecture="Linknet", encoder="tu-test_resnet", depth=3).eval()
+    save_network(net, tmp_path / "one")
+    description = registry.parse("transmit", {"kind": "segmentation_map", "segmenter": str(tmp_path / "one")})
+    assert description.available() is None and len(description.identity()["segmenter"]) == 64
+    result = System.of(description, "ideal", "map_as_is", context=context).send(scenes, 20, "2")
+    alone = named(str(tmp_path / "one"))
+    assert torch.equal(result.labels, torch.cat([alone.labels(picture[None]) for picture in scenes.pixels]))
+    missing = registry.parse("transmit", {"kind": "index_map", "segmenter": str(tmp_path / "none")})
+    assert "none" in missing.available() and missing.identity()["segmenter"] == str(tmp_path / "none")
 
 
 @pytest.mark.parametrize("size", [(8, 16), (5, 9), (32, 64)])
