@@ -327,3 +327,14 @@ def test_it_runs_over_fading_with_levels_that_differ(code):
     result = made.send(batch, 15.0, "1/6")
     assert bool(result.ok.all()) and result.label_probabilities.isfinite().all()
     assert float((result.labels == batch.labels)[batch.labels < 11].double().mean()) > 0.5
+
+
+@pytest.mark.parametrize(("kind", "link"), [("physical_map", "analog"), ("legacy_map", {"kind": "gesco", "gesco_label": 15})])
+def test_a_named_segmenter_makes_the_map(shades, kind, link):
+    pixels = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(8))
+    batch = ImageBatch(pixels, ("a", "b"))
+    seen = System.of({"kind": kind, "segmenter": "shades"}, link, "map_as_is").send(batch, 10.0, "11/5")
+    true = dataclasses.replace(batch, labels=shades.labels(pixels))
+    oracle = System.of(f"oracle_{kind}", link, "map_as_is").send(true, 10.0, "11/5")
+    assert torch.equal(seen.labels, oracle.labels) and torch.equal(seen.usage.energy, oracle.usage.energy)
+    assert PhysicalMap(segmenter="shades").identity()["segmenter"] == "digest of shades"
