@@ -57,7 +57,7 @@ class Gesco(Component):
 
     CARRIES: ClassVar[frozenset[str]] = frozenset({gesco.CARRIED})
     NOISE_AXIS: ClassVar[str] = "gesco_label"
-    NOTE: ClassVar[str] = "noise of gesco_label, snr_db is not met; over the bandwidth and the power of any other system"
+    NOTE: ClassVar[str] = "not comparable: noise of gesco_label (snr_db is not met), over the bandwidth and the power of other systems"
 
     kind: Literal["gesco"] = "gesco"
     gesco_label: Literal[100, 30, 25, 20, 15, 10, 5, 1] = Field(
