@@ -1,13 +1,13 @@
 """GESCO's circulating path: its noise is what its table says, its filter is a 3x3 mean and maximum, its cost is charged."""
 
 import math
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from analog_scenes import SIZE, images
 
 import semcom
 from semcom.errors import ScenarioError
@@ -20,8 +20,6 @@ from semcom.scenario import load
 from semcom.system import System
 from semcom.types import Condition
 
-sys.path.insert(0, str(__file__).rsplit("/", 1)[0])
-from analog_scenes import SIZE, images  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 USES = 3 * SIZE[0] * SIZE[1] * 11 // 5

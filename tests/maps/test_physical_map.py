@@ -2,11 +2,11 @@
 
 import dataclasses
 import math
-import sys
 
 import numpy as np
 import pytest
 import torch
+from analog_scenes import SIZE, images
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,8 +19,6 @@ from semcom.system import System
 from semcom.transmit.physical_map import AnalogMapTransmitter, PhysicalMap
 from semcom.types import Budget, Condition, ImageBatch, Received, ReceivedReals, Usage
 
-sys.path.insert(0, str(__file__).rsplit("/", 1)[0])
-from analog_scenes import SIZE, images  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CODES = ("dct", "planes")
