@@ -20,7 +20,6 @@ from semcom.scenario import load
 from semcom.system import System
 from semcom.types import Condition
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 USES = 3 * SIZE[0] * SIZE[1] * 11 // 5
 CONDITION = Condition(0.0)

@@ -19,7 +19,6 @@ from semcom.system import System
 from semcom.transmit.physical_map import AnalogMapTransmitter, PhysicalMap
 from semcom.types import Budget, Condition, ImageBatch, Received, ReceivedReals, Usage
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 CODES = ("dct", "planes")
 PIXELS = SIZE[0] * SIZE[1]
