@@ -119,11 +119,10 @@ class Planner:
         sources = {source_key(point.source): point.source for point in self.scenario.points()}
         scored = {key: [NAMES[place] for place in np.flatnonzero(scored_classes(source))] for key, source in sources.items()}
         sizes = sorted({tuple(source.size) for source in sources.values()})
+        known = {"name": evaluator.name, "digest": evaluator.digest, "classes": list(NAMES), "sizes": list(map(list, sizes))}
         return {
             "classes": {key: {"names": list(NAMES), "scored": names} for key, names in scored.items()},
-            "evaluators": [
-                {"name": evaluator.name, "digest": evaluator.digest, "classes": list(NAMES), "sizes": [list(size) for size in sizes]}
-            ],
+            "evaluators": [known],
         }
 
 
