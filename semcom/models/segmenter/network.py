@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,9 @@ class Segmenter(ModelMixin, ConfigMixin):
 
     ``architecture``, ``encoder``, ``depth`` and ``options`` are the class, encoder_name, encoder_depth and further arguments
     of segmentation-models-pytorch. ``mirrored``: probabilities are averaged over the picture and its mirror image.
-    ``upsampled``: the network sees the picture enlarged by this factor, and its scores are brought back.
+    ``upsampled``: the network sees the picture enlarged by this factor, and its scores are brought back. ``heights``: what is
+    added to the scores of each class from the top of the picture to its bottom, [11] rows of as many numbers
+    (`semcom weights heights`).
 
     Shapes: pixels float32 [B, 3, H, W] in [0, 1], any H and W; probabilities float32 [B, 11, H, W] in the order of
     `semcom.models.segmenter.NAMES`. Sides that the encoder cannot halve often enough are continued by their last pixels.
@@ -38,12 +40,15 @@ class Segmenter(ModelMixin, ConfigMixin):
         options: dict[str, Any] | None = None,
         mirrored: bool = False,
         upsampled: float = 1.0,
+        heights: list[list[float]] | None = None,
     ):
         super().__init__()
         self.net = library_network(architecture, encoder, depth, options or {})
         self.multiple = int(self.net.encoder.output_stride)
         for name, values in (("mean", MEAN), ("deviation", DEVIATION)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        table = None if heights is None else torch.tensor(heights)[None, :, :, None]
+        self.register_buffer("by_height", table, persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Scores before the softmax, [B, 11, H, W]."""
@@ -57,7 +62,8 @@ class Segmenter(ModelMixin, ConfigMixin):
         if scores.shape[2:] != seen.shape[2:]:
             scores = _resized(scores, seen.shape[2:])
         scores = scores[:, :, : pixels.shape[2], : pixels.shape[3]]
-        return scores if factor == 1.0 else _resized(scores, size)
+        scores = scores if factor == 1.0 else _resized(scores, size)
+        return scores if self.by_height is None else scores + _resized(self.by_height, (size[0], 1))
 
     def probabilities(self, pixels: torch.Tensor) -> torch.Tensor:
         """float32 [B, 11, H, W]; they sum to 1."""
@@ -120,5 +126,5 @@ def _without_idle(net: nn.Module) -> None:
             setattr(net.encoder, name, nn.Identity())
 
 
-def _resized(planes: torch.Tensor, size: list[int] | torch.Size) -> torch.Tensor:
+def _resized(planes: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return functional.interpolate(planes, tuple(size), mode="bilinear", align_corners=False)
