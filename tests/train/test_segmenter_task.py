@@ -20,7 +20,7 @@ from semcom.train.loop import Training
 from semcom.train.pack import Pack
 from semcom.train.recipe import load
 from semcom.train.task import Turn
-from semcom.train.tasks.segmenter import IGNORED, Losses, SegmenterTask, class_weights, cross_entropy, shares
+from semcom.train.tasks.segmenter import IGNORED, Losses, SegmenterTask, class_weights, cross_entropy, pasted, shares
 
 ROOT = Path(__file__).resolve().parents[2]
 #: FPN's decoder has dropout, whose draws must be the same after a kill
@@ -192,6 +192,26 @@ def test_blur_and_noise_do_what_they_say_and_leave_the_other_draws_alone():
     # half of 60, to four standard deviations
     assert all(abs(count - 30) < 4 * np.sqrt(15) for count in changed.values())
     assert np.allclose(Augmentation((8, 16), blur=3.0)._disturbed(np.full((8, 16, 3), 0.3, np.float32), np.random.default_rng(0)), 0.3)
+
+
+def test_a_pasted_rectangle_is_the_next_pictures_with_its_labels_where_it_lay():
+    labels = torch.arange(4 * 32 * 64).reshape(4, 32, 64)
+    made = pasted(Batch(labels[:, None].float().expand(-1, 3, -1, -1), labels), Draws(0, 0, range(4)), 1.0)
+    own, next_ = made.labels == labels, made.labels == labels.roll(-1, 0)
+    assert torch.equal(made.pixels[:, 1].long(), made.labels)
+    assert (own ^ next_).all()
+    for inside in next_:
+        rows, columns = inside.any(1).nonzero().ravel(), inside.any(0).nonzero().ravel()
+        assert inside.sum() == len(rows) * len(columns) == (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+        assert 0.2 * 32 - 1 <= len(rows) <= 0.5 * 32 + 1 and 0.2 * 64 - 1 <= len(columns) <= 0.5 * 64 + 1
+    assert torch.equal(pasted(made, Draws(0, 0, range(4)), 0.0).labels, made.labels)
+
+
+def test_the_share_of_pictures_with_a_pasted_rectangle():
+    labels, share, count = torch.arange(400)[:, None, None].expand(-1, 8, 8), 0.3, 400
+    found = pasted(Batch(torch.zeros(count, 3, 8, 8), labels), Draws(1, 0, range(count)), share)
+    touched = (found.labels != labels).flatten(1).any(1).float().mean()
+    assert abs(float(touched) - share) < 4 * (share * (1 - share) / count) ** 0.5
 
 
 def test_heights_are_the_log_ratios_of_the_labels(tmp_path):
