@@ -29,8 +29,9 @@ class Network(nn.Module):
     Three of the outputs speak for the candidates, whatever class they are: geometry is learned once for all classes.
     """
 
-    def __init__(self, hidden: tuple[int, int]):
+    def __init__(self, hidden: tuple[int, int], dropout: float = 0.0):
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.table = nn.Embedding(context.ROWS, hidden[0])
         self.columns = nn.Linear(context.COLUMNS, hidden[0])
         self.inner = nn.Linear(hidden[0], hidden[1])
@@ -42,8 +43,8 @@ class Network(nn.Module):
 
     def forward(self, columns: Tensor, rows: Tensor, candidates: Tensor) -> Tensor:
         first = nn.functional.embedding_bag(rows, self.table.weight, mode="sum") + self.columns(columns)
-        first = first.clamp(0.0, LARGEST)
-        second = self.inner(first).clamp(0.0, LARGEST)
+        first = self.dropout(first.clamp(0.0, LARGEST))
+        second = self.dropout(self.inner(first).clamp(0.0, LARGEST))
         made = self.out(torch.cat([first, second], dim=1))
         # the column beyond the classes takes what candidates say that are not there
         logits = nn.functional.pad(made[:, : context.CLASSES], (0, 1))
@@ -68,8 +69,8 @@ class Fit:
         self.packs = [Pack.open(path) for path in recipe.packs]
         self.maps = Maps(self.packs, recipe.sources, recipe.seed)
         with seeded(recipe.seed, "label_map", "network"):
-            self.network = Network(recipe.hidden)
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
+            self.network = Network(recipe.hidden, recipe.dropout)
+        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self._optimiser = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
         self._identity = {**recipe.identity(), "packs": [pack.digest for pack in self.packs]}
         self.step = 0
@@ -97,7 +98,9 @@ class Fit:
         columns, rows, candidates, classes, weights = joined
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        nats = nn.functional.cross_entropy(self.network(columns, rows, candidates), classes, reduction="none")
+        with seeded(self.recipe.seed, "label_map", "dropout", self.step):
+            logits = self.network(columns, rows, candidates)
+        nats = nn.functional.cross_entropy(logits, classes, reduction="none")
         loss = (nats * weights).sum()
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()

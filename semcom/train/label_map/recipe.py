@@ -30,6 +30,7 @@ class Recipe(Section):
     packs: tuple[str, ...] = Field(min_length=1, description="files that `semcom pack` made")
     sources: dict[str, Source] = Field(min_length=1, description="kind of source -> its share; others in the packs are left out")
     hidden: tuple[int, int] = Field((96, 48), description="units of the two hidden layers")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="share of hidden units left out at a time; a few hundred maps are soon known")
     steps: int = Field(ge=1, description="weight updates in all")
     cooldown: int = Field(ge=0, description="last steps, over which the learning rate falls to 0; before it is constant")
     warmup: int = Field(60, ge=0, description="first steps, over which the learning rate rises from 0")
