@@ -56,7 +56,8 @@ def class_bars(
     there = [name for name in names if table["mean"][table["class"] == name].notna().any()]
     if not there:
         raise StoreError(f"no class has a value of '{metric}' for these systems and values of '{axis}'")
-    groups = [*there, MEAN]
+    groups, seen = [*there, MEAN], set(table["system"][table["mean"].notna()])
+    looks = {system: look for system, look in looks.items() if system in seen}
     wide = style.COLUMN if len(looks) <= 2 else style.PAGE
     slanted = max(map(style.text_width, groups)) > 0.85 * wide / (len(groups) + 1)
     handles, entries = _entries(looks, table, labels, broken)

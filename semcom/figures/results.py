@@ -43,7 +43,7 @@ def draw(
     figures = chain(
         curve_figures(points, wanted, plan),
         _difference_figures(differences, wanted, plan, axis),
-        _class_figures(points, classes, wanted, plan, axis),
+        class_figures(points, classes, wanted, plan, axis),
         sheet_figures(layout, plan) if metrics is None else (),
     )
     return [path for name, figure in figures for path in style.save(figure, layout.figures / name)]
@@ -97,7 +97,7 @@ def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mappi
                 yield f"difference_{metric}{suffix}", figure
 
 
-def _class_figures(
+def class_figures(
     points: pd.DataFrame, classes: pd.DataFrame | None, metrics: Sequence[str], plan: Mapping[str, Any], axis: str
 ) -> Iterator[tuple[str, Figure]]:
     """Bars of each class for every pooled metric at a few values of the axis; a figure for each combination of the other axes."""

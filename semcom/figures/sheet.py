@@ -77,7 +77,7 @@ class _Frame:
     tall: float  # height of each
     rows: Sequence[str]  # wrapped to their height
     heads: Sequence[str]  # wrapped to their width
-    caption_lines: int
+    captions: Sequence[int]  # lines of each row's
     label: float  # width of the rows' names
     names_first: bool
     legend: Sequence[Sequence[Kind]]
@@ -91,21 +91,16 @@ class _Frame:
             names = [style.wrap(row, tall) for row in rows]
             if _most_lines(names) <= lines:
                 break
-        everything = [*firsts.values(), *cells.values()]
-        captions = [style.wrap(cell.caption, picture, CAPTION) for cell in everything if cell.caption]
-        return _Frame(
-            width, picture, tall, names, [style.wrap(head, picture) for head in heads], _most_lines(captions) if captions else 0,
-            label, names_first, _legend_lines(_occurring(everything), width),
-        )  # fmt: skip
+        captions = []
+        for row in rows:
+            of_row = [firsts.get(row), *(cell for (of, _), cell in cells.items() if of == row)]
+            captions.append(_most_lines([style.wrap(cell.caption, picture, CAPTION) for cell in of_row if cell and cell.caption]))
+        legend = _legend_lines(_occurring([*firsts.values(), *cells.values()]), width)
+        return _Frame(width, picture, tall, names, [style.wrap(head, picture) for head in heads], captions, label, names_first, legend)
 
     @property
     def head(self) -> float:
         return _most_lines(self.heads) * style.SIZE * LINE + 0.03
-
-    @property
-    def step(self) -> float:
-        """From row to row."""
-        return self.tall + GAP + (self.caption_lines * CAPTION * LINE + 0.02 if self.caption_lines else 0.0)
 
     @property
     def foot(self) -> float:
@@ -113,10 +108,15 @@ class _Frame:
 
     @property
     def height(self) -> float:
-        return self.head + len(self.rows) * self.step + self.foot
+        return self._down(len(self.rows)) + self.foot
 
     def top(self, row: int) -> float:
-        return self.height - self.head - row * self.step
+        return self.height - self._down(row)
+
+    def _down(self, row: int) -> float:
+        """From the top edge to a row."""
+        below = sum(lines * CAPTION * LINE + 0.02 for lines in self.captions[:row] if lines)
+        return self.head + row * (self.tall + GAP) + below
 
     def place(self, fig: Figure, row: int, column: int) -> Axes:
         left = GAP + column * (self.picture + GAP) + (self.label if column or self.names_first else 0.0)
@@ -130,7 +130,7 @@ class _Frame:
 
 
 def _most_lines(texts: Sequence[str]) -> int:
-    return max(text.count("\n") + 1 for text in texts)
+    return max((text.count("\n") + 1 for text in texts), default=0)
 
 
 def _draw(place: Axes, cell: Cell, size: tuple[int, int], inches: float) -> None:

@@ -103,13 +103,13 @@ class _Sent:
         if not scored:
             return Cell(judge(labels), kinds=DIFFERENCE_KINDS)
         new, repaired = f"new_errors{suffix}", f"repaired_errors{suffix}"
-        return Cell(judge(labels), _said("new {:.1%}, repaired {:.1%}", self.row, new, repaired), kinds=ERROR_KINDS)
+        return Cell(judge(labels), _said("new {:.1%}, repaired\N{NO-BREAK SPACE}{:.1%}", self.row, new, repaired), kinds=ERROR_KINDS)
 
 
 def _said(text: str, row: Mapping[str, Any], *columns: str) -> str:
     """The text with the row's numbers; empty where it has not all of them."""
     values = [row.get(column, float("nan")) for column in columns]
-    return "" if any(value != value for value in values) else text.format(*values).replace("%", " %")
+    return "" if any(value != value for value in values) else text.format(*values).replace("%", "\N{NO-BREAK SPACE}%")
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,8 @@ def classes() -> pd.DataFrame:
     return pd.DataFrame(rows).drop(columns=["failures", "failure_rate", "mean_given_success", "worst_tenth", "original_low", "original_high"])
 
 
-def results(root, labels: bool = True) -> Layout:
-    """The folder. Without ``labels`` the source has none."""
+def results(root, labels: bool = True, snr=SNR) -> Layout:
+    """The folder of a sweep over ``snr``. Without ``labels`` the source has none."""
     layout, true, seen = Layout(root), truth(), None
     seen = mistaken(true, 0.12, 1)
     seen[true == VOID] = NAMES.index("road")
@@ -111,17 +111,17 @@ def results(root, labels: bool = True) -> Layout:
         write_labels(layout.label_map(layout.originals(SOURCE), IMAGE, "truth"), true)
     write_labels(layout.label_map(layout.originals(SOURCE), IMAGE, f"evaluator-{DIGEST[:16]}"), seen)
     for number, (system, kind) in enumerate(SYSTEMS.items()):
-        for snr in SNR:
-            unit = f"{number}{SNR.index(snr)}"
-            entries.append({"system": system, "role": "system", "snr_db": snr, "values": {"snr_db": snr}, "unit": {"miou": unit}, "settings": {}})
-            ok = "analog" in system or snr > CLIFF
-            share = 0.01 if "true" in system else 0.05 if "analog" not in system else 0.03 + 0.35 / (1 + np.exp(0.25 * snr))
+        for at in snr:
+            unit = f"{number}{SNR.index(at)}"
+            entries.append({"system": system, "role": "system", "snr_db": at, "values": {"snr_db": at}, "unit": {"miou": unit}, "settings": {}})
+            ok = "analog" in system or at > CLIFF
+            share = 0.01 if "true" in system else 0.05 if "analog" not in system else 0.03 + 0.35 / (1 + np.exp(0.25 * at))
             received = mistaken(np.where(true == VOID, NAMES.index("road"), true), share, number)
-            if system == "digital map" and snr < 8:
+            if system == "digital map" and at < 8:
                 received[H // 2 :, : W // 4] = UNKNOWN
             now = np.where(np.random.default_rng(number).random((H // 8, W // 8)).repeat(8, 0).repeat(8, 1) < 0.8, seen, received)
-            now = mistaken(np.where(now == UNKNOWN, 1, now), 0.04 if "true" not in system else 0.01, int(snr) + 50)
-            row = {"unit": unit, "image": IMAGE, "digest": "d", "repeat": 0, "cluster": "c", "snr_db": snr, "status": "done", "ok": ok}
+            now = mistaken(np.where(now == UNKNOWN, 1, now), 0.04 if "true" not in system else 0.01, int(at) + 50)
+            row = {"unit": unit, "image": IMAGE, "digest": "d", "repeat": 0, "cluster": "c", "snr_db": at, "status": "done", "ok": ok}
             row |= {"miou_image": 0.41, "miou_image_of_original": 0.5}
             for suffix, judged in (("", now), ("_received", received)):
                 kinds = error_map(true, seen, judged)[true < VOID]
@@ -129,7 +129,7 @@ def results(root, labels: bool = True) -> Layout:
             row |= {"miou_image_received": 0.6 if kind != "image_codec" else np.nan}
             rows.append(row)
             if ok:
-                write_picture(layout.picture(unit, IMAGE), picture(now, 30 - snr, number))
+                write_picture(layout.picture(unit, IMAGE), picture(now, 30 - at, number))
                 write_labels(layout.label_map(unit, IMAGE, "evaluator"), now)
             if ok and kind != "image_codec":
                 write_labels(layout.label_map(unit, IMAGE, "received"), received)
