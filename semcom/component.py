@@ -20,6 +20,8 @@ class Component(BaseModel):
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits", "reals"})
     #: transmit: the names of the parts of its messages; empty where they depend on its parameters
     PARTS: ClassVar[frozenset[str]] = frozenset()
+    #: source: the classes that its label maps hold, without void; empty without label maps
+    LABELLED: ClassVar[tuple[str, ...]] = ()
     #: receive: the transmit kinds that it understands; empty where it takes any message
     TAKES: ClassVar[frozenset[str]] = frozenset()
 

@@ -34,6 +34,7 @@ class Source(Protocol):
     def load(self, ids: Sequence[str]) -> ImageBatch: ...  # any ids of images() or tuning()
     def tuning(self) -> Sequence[ImageRef]: ...  # never reported: settings are tuned on these; may be empty
     def prior(self) -> torch.Tensor: ...  # float32 [3, H, W], the average training picture
+    def prior_labels(self) -> torch.Tensor | None: ...  # int64 [H, W], the most frequent training class; None without labels
     def skipped(self) -> Mapping[str, str]: ...  # name -> reason
 
 
@@ -73,3 +74,31 @@ class Metric(Protocol):
     columns: tuple[str, ...]
 
     def __call__(self, original: torch.Tensor, reconstruction: torch.Tensor) -> Mapping[str, torch.Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a metric may look at: pixels float32 [B, 3, H, W] in [0, 1], and label maps int64 [B, H, W] where there are any.
+
+    ``truth`` is the original's; ``received`` is the map that arrived with the reconstruction, `classes.UNKNOWN` where
+    nothing is known.
+    """
+
+    original: torch.Tensor
+    reconstruction: torch.Tensor
+    truth: torch.Tensor | None = None
+    received: torch.Tensor | None = None
+
+
+class MapMetric(Protocol):
+    """A metric that looks at label maps as well.
+
+    ``columns`` are numbers, one an image; ``counts`` are stored beside them, so that they can be summed: int64 [B, n].
+    ``fixed``: those of both that say something of the original alone. What a pair has no maps for is left out.
+    """
+
+    columns: tuple[str, ...]
+    counts: tuple[str, ...]
+    fixed: frozenset[str]
+
+    def of_maps(self, pair: Pair) -> Mapping[str, torch.Tensor]: ...

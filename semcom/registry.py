@@ -71,6 +71,7 @@ TABLE: dict[str, dict[str, str]] = {
         "lpips_vgg": "semcom.metrics.lpips:LPIPSVGG",
         "lpips_squeeze": "semcom.metrics.lpips:LPIPSSqueeze",
         "lpips_semcom": "semcom.metrics.lpips_semcom:LPIPSSemcom",
+        "semantic": "semcom.metrics.semantic:Semantic",
     },
 }
 

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
 
 def write_outputs(layout: Layout) -> tuple[pd.DataFrame, list[Path]]:
-    """Collect, write ``table.csv``, ``differences.csv`` and ``rows.parquet``, draw the figures; the points and the paths."""
+    """Collect, write ``table.csv``, ``differences.csv``, ``rows.parquet`` and, where label maps are scored, ``classes.csv``; draw
+    the figures. The points and the paths."""
     from semcom.figures.results import draw
-    from semcom.sweep.collect import collect, differences, rows_of
+    from semcom.sweep.collect import by_class, collect, differences, rows_of
 
     rows = rows_of(layout)
-    points, paired = collect(layout, rows), differences(layout, rows)
+    points, paired, classes = collect(layout, rows), differences(layout, rows), by_class(layout, rows)
     atomically(layout.table, lambda path: points.to_csv(path, index=False))
     atomically(layout.differences, lambda path: paired.to_csv(path, index=False))
     write_rows(layout.rows, rows)
-    return points, [layout.table, layout.differences, layout.rows, *draw(layout, points, paired)]
+    if len(classes):
+        atomically(layout.classes, lambda path: classes.to_csv(path, index=False))
+    written = [layout.table, layout.differences, *([layout.classes] if len(classes) else []), layout.rows]
+    return points, [*written, *draw(layout, points, paired)]

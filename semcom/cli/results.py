@@ -124,7 +124,7 @@ def export(
             raise SemcomError("Parquet is not text; name a file with --out FILE.parquet")
         return atomically(out, lambda path: table.to_parquet(path, index=False))
     text = {
-        "csv": lambda: table.to_csv(index=False),
+        "csv": lambda: _lists_as_text(table).to_csv(index=False),
         "json": lambda: table.to_json(orient="records", indent=2, double_precision=15) + "\n",
         "latex": lambda: latex(table, read_json(layout.plan)),
     }[format]()
@@ -132,6 +132,13 @@ def export(
         sys.stdout.write(text)
     else:
         write_text(out, text)
+
+
+def _lists_as_text(table):
+    """Columns of confusion counts as JSON lists, which a cell of a CSV file can hold."""
+    is_list = lambda value: getattr(value, "ndim", 0) == 1  # noqa: E731
+    held = [name for name in table if any(map(is_list, table[name].dropna().head(1)))]
+    return table.assign(**{name: table[name].map(lambda value: str(value.tolist()) if is_list(value) else None) for name in held})
 
 
 def latex(points, plan) -> str:

@@ -97,6 +97,7 @@ def plan(
     semcom plan scenarios/quickstart.yaml
     """
     from semcom import units
+    from semcom.metrics.base import quantities
     from semcom.scenario import shares
     from semcom.sweep.members import curves_of
 
@@ -121,7 +122,7 @@ def plan(
         "channel_uses": uses,
         "held": list(held),
         "rows": sum(images[point.source] for point in points) * len(curves) * loaded.repeats,
-        "absent": {c: m.available() for m in loaded.metrics for c in m.COLUMNS if m.available()},
+        "absent": {c: reason for m in loaded.metrics if (reason := m.available()) for c in quantities(m)},
         "skipped": {name: reason for built in sources.values() for name, reason in built.skipped().items()},
     }
     if json:

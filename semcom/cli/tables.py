@@ -40,7 +40,8 @@ def _title(group: pd.DataFrame, key: dict[str, Any], plan: dict[str, Any]) -> st
     where = ", ".join(f"{axis} = {value}" for axis, value in fixed.items())
     uses = ", ".join(str(int(k)) for k in sorted(group["channel_uses"].unique()))
     sizes = ", ".join(_count(int(group[f"n_{what}"].max()), what) for what in ("images", "clusters", "repeats"))
-    return f"{plan['quantities'][key['metric']]['label']}{' at ' + where if where else ''}; k = {uses} channel uses; n = {sizes}"
+    share = " [share of the evaluator's on the originals]" if "relative" in group and group["relative"].notna().any() else ""
+    return f"{plan['quantities'][key['metric']]['label']}{share}{' at ' + where if where else ''}; k = {uses} channel uses; n = {sizes}"
 
 
 def _table(group: pd.DataFrame, axis: str, values: list[Any]):
@@ -51,6 +52,9 @@ def _table(group: pd.DataFrame, axis: str, values: list[Any]):
     values = spread(values, COLUMNS)
     for value in values:
         table.add_column(value if isinstance(value, str) else f"{value:g}", justify="right", no_wrap=True)
+    if "original" in group and group["original"].notna().any():
+        known = group[group["original"].notna()].drop_duplicates(axis).set_index(axis)["original"]
+        table.add_row("evaluator on originals", *(f"{known[value]:.3g}" if value in known else "" for value in values))
     for (system, fill), curve in group.groupby(["system", "fill"], sort=False):
         by_value = {row[axis]: row for _, row in curve.iterrows()}
         name = system if fill == "grey" else "  lost ones as prior"
@@ -72,4 +76,6 @@ def _cell(row) -> str:
         text += f" ({row['failures']:.0f} lost)"
     elif not math.isnan(row["low"]):
         text += f" ±{(row['high'] - row['low']) / 2:.2g}"
+    if not math.isnan(row.get("relative", math.nan)):
+        text += f" [{row['relative']:.0%}]"
     return text

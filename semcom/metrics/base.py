@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import lazy_loader as lazy
@@ -11,16 +11,27 @@ import lazy_loader as lazy
 from semcom import registry
 from semcom.component import Component
 from semcom.errors import DataError, ScenarioError, allowed
+from semcom.protocols import MapMetric, Metric, Pair
 
 torch = lazy.load("torch")
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """How a column is shown: ``label`` for an axis, with its unit, and which direction is ``better``."""
+    """How a column is shown: ``label`` for an axis, with its unit, and which direction is ``better``.
+
+    A pooled quantity has no value a row: it is the mean IoU of ``counts``, a column of confusion counts, summed over images;
+    ``image`` is then the column with each image's own value. ``original`` is the column (of counts, where it is pooled) that
+    says the same of the original itself, where that is not known beforehand. ``tuned_with``: the quantity whose tuned
+    settings it shares; its own if empty.
+    """
 
     label: str
     better: Literal["higher", "lower"]
+    counts: str = ""
+    image: str = ""
+    original: str = ""
+    tuned_with: str = ""
 
 
 #: rates that tables compute from the links' counts, never from averages of rates
@@ -58,9 +69,13 @@ def quantity(column: str, metrics: Iterable[object] = ()) -> Quantity:
 
 
 class MetricDescription(Component):
-    """Base of the descriptions of metrics. ``COLUMNS`` names what it measures; ``build(device)`` prepares it."""
+    """Base of the descriptions of metrics. ``COLUMNS`` names what it can measure; ``build(device)`` prepares it."""
 
     COLUMNS: ClassVar[Mapping[str, Quantity]] = {}
+
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Those of ``COLUMNS`` that these parameters ask for."""
+        return self.COLUMNS
 
     def available(self) -> str | None:
         """None, or one sentence that says why this metric cannot run here and what to do."""
@@ -68,6 +83,10 @@ class MetricDescription(Component):
 
     def check(self, size: tuple[int, int]) -> str | None:
         """None, or one sentence that says why images of ``size`` (H, W) cannot be measured."""
+        return None
+
+    def check_source(self, source: Component) -> str | None:
+        """None, or one sentence that says why images of a source (its description) cannot be measured."""
         return None
 
 
@@ -112,10 +131,16 @@ def to_8bit(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels.clamp(0.0, 1.0) * levels).round() / levels
 
 
-def evaluate(metrics: Iterable[PerImage], original: torch.Tensor, reconstruction: torch.Tensor) -> dict[str, torch.Tensor]:
-    """All columns of some prepared metrics, after the one rounding of the reconstructions to 8 bits."""
-    rounded = to_8bit(reconstruction)
+def quantities(metric: object) -> Mapping[str, Quantity]:
+    """What a metric's description fills; of one from outside, which may be no MetricDescription, all its COLUMNS."""
+    return metric.quantities() if hasattr(metric, "quantities") else metric.COLUMNS
+
+
+def evaluate(metrics: Iterable[Metric | MapMetric], pair: Pair) -> dict[str, torch.Tensor]:
+    """All columns and counts of some prepared metrics, after the one rounding of the reconstructions to 8 bits."""
+    pair = replace(pair, reconstruction=to_8bit(pair.reconstruction))
     values: dict[str, torch.Tensor] = {}
     for metric in metrics:
-        values.update(metric(original, rounded))
+        found = metric.of_maps(pair) if hasattr(metric, "of_maps") else metric(pair.original, pair.reconstruction)
+        values.update(found)
     return values

@@ -78,6 +78,7 @@ class _Checker:
         self.problems: list[Problem] = []
         self.axes: dict[str, tuple[Any, ...]] = {}
         self.sizes: dict[tuple[int, int], str] = {}
+        self.sources: list[BaseModel] = []
 
     def scenario(self, name: str) -> Scenario | None:
         raw, self.names = _without_names(_without_nothing(self.document.data))
@@ -169,6 +170,7 @@ class _Checker:
             return result
         if section == ("source",) and (size := getattr(result, "size", None)):
             self.sizes.setdefault(tuple(size), text_of(unfold(self.data.get("source") or values.get("source"))))
+            self.sources.append(result)
         if isinstance(result, SystemSpec):
             tuned = {f"systems.{result.name}.{path}" for path in result.tuned}
             return [
@@ -245,6 +247,9 @@ class _Checker:
             for size in self.sizes:
                 if reason := getattr(result, "check", lambda size: None)(size):
                     self.problems.append(Problem(("metrics", index), reason))
+            fits = getattr(result, "check_source", lambda source: None)
+            reasons = dict.fromkeys(filter(None, map(fits, self.sources)))
+            self.problems += [Problem(("metrics", index), reason) for reason in reasons]
         return found
 
     def _figures(self, figures: Figures, metrics: Sequence[BaseModel]) -> Figures:
@@ -320,7 +325,8 @@ def _without_names(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, t
 
 def columns(metric: BaseModel) -> tuple[str, ...]:
     """The columns that a metric fills; its kind where its description does not say."""
-    return tuple(getattr(metric, "COLUMNS", ())) or (metric.kind,)
+    asked = metric.quantities() if hasattr(metric, "quantities") else getattr(metric, "COLUMNS", ())
+    return tuple(asked) or (metric.kind,)
 
 
 def _at(values: Mapping[str, Any]) -> str:

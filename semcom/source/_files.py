@@ -150,10 +150,8 @@ class FileSource:
         """float32 [3, H, W], the average training picture."""
         return self._averages[0]
 
-    def prior_labels(self) -> torch.Tensor:
-        """int64 [H, W], the most frequent class of each pixel in the training set, void left out."""
-        if self._averages[1] is None:
-            raise DataError("the training images of this source have no labels, so there is no most frequent class")
+    def prior_labels(self) -> torch.Tensor | None:
+        """int64 [H, W], the most frequent class of each pixel in the training set, void left out; None without labels."""
         return self._averages[1]
 
     @cached_property

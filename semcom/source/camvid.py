@@ -6,15 +6,16 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from semcom import classes
 from semcom.errors import DataError
 from semcom.source._files import Classes, Entry, FilesDescription, FileSource, Size, size_field, unreported, with_labels
 
-NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist", "void")
+NAMES = (*classes.NAMES, "void")
 CLASSES = Classes(NAMES, np.arange(len(NAMES)))
 
 #: Brostow et al. 2008: the drives were filmed at 30 frames a second, and frames are numbered in the file names
@@ -42,6 +43,8 @@ class CamVid(FilesDescription):
 
         source: {kind: camvid, path: ../shared/data/camvid, split: val, size: [128, 256]}
     """
+
+    LABELLED: ClassVar = classes.NAMES
 
     kind: Literal["camvid"] = "camvid"
     size: Size = size_field(128, 256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -68,6 +68,8 @@ class Cityscapes(FilesDescription):
 
         source: {kind: cityscapes, path: cityscapes, split: val, size: [128, 256]}
     """
+
+    LABELLED: ClassVar = tuple(TRAIN_IDS)
 
     kind: Literal["cityscapes"] = "cityscapes"
     size: Size = size_field(128, 256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -46,6 +46,8 @@ class LabelMeFacade(FilesDescription):
 
         source: {kind: labelmefacade, path: ../shared/data/labelmefacade, split: val, size: [128, 256]}
     """
+
+    LABELLED: ClassVar = tuple(name for name in camvid.NAMES if name in TO_CAMVID.values() and name != "void")
 
     kind: Literal["labelmefacade"] = "labelmefacade"
     size: Size = size_field(128, 256)

@@ -57,6 +57,7 @@ class Streets(Component):
         source: {kind: streets, size: [128, 256], count: 100}
     """
 
+    LABELLED: ClassVar = NAMES[:-1]  # all but void
     kind: Literal["streets"] = "streets"
     #: how many are taken is not what an image is
     TAKEN: ClassVar[frozenset[str]] = frozenset({"count"})
@@ -109,7 +110,7 @@ class StreetSource:
         """float32 [3, H, W], the average of some training scenes."""
         return self._averages[0]
 
-    def prior_labels(self) -> torch.Tensor:
+    def prior_labels(self) -> torch.Tensor | None:
         """int64 [H, W], the most frequent class of each pixel in those scenes, void left out."""
         return self._averages[1]
 

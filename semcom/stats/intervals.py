@@ -66,6 +66,17 @@ def paired_difference(a: Sample, b: Sample, *, level: float = LEVEL, seed: int =
     return interval.noting(f"{left_out} rows without a partner left out" if left_out else "")
 
 
+def ratio_of_means(a: Sample, b: Sample, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """The mean of a over the mean of b, paired like `paired_difference`. Raises: ValueError where nothing matches."""
+    (a, b), left_out = matched([a, b])
+    weight = a.row_weights()
+    above, below = a.cluster_sums(a.values * weight), b.cluster_sums(b.values * weight)
+    if not below.sum() > 0:
+        return nothing("the reference is 0")
+    interval = over_clusters(ratio(above, below), a, level, seed, resamples)
+    return interval.noting(f"{left_out} rows without a partner left out" if left_out else "")
+
+
 def ratio_interval(
     errors: Sample, trials: Sample, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:

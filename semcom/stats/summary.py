@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semcom.stats.intervals import Interval, mean_interval, nothing, ratio_interval
+from semcom.stats.intervals import Interval, mean_interval, nothing, ratio_interval, ratio_of_means
 from semcom.stats.outage import Better, worst_mean
+from semcom.stats.overlap import Overlaps, iou_interval, iou_ratio, mean_iou
 from semcom.stats.resample import LEVEL, RESAMPLES
 from semcom.stats.sample import Sample
 
@@ -26,8 +28,13 @@ RATES: Mapping[str, tuple[str, str]] = {
     "failure_rate": ("lost", "sent"),
 }
 GREY, PRIOR = "grey", "prior"
+ORIGINAL = "@original"
+NO_OVERLAPS: Mapping[str, np.ndarray] = MappingProxyType({})
+NO_ORIGINALS: Mapping[str, str] = MappingProxyType({})
 COLUMNS = ("metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
            "failures", "failure_rate", "mean_given_success", "worst_tenth")  # fmt: skip
+#: of metrics that the originals themselves do not reach perfectly: what they reach, and how much of it this is
+OF_ORIGINAL = ("original", "original_low", "original_high", "relative", "relative_low", "relative_high")
 
 
 def summarise(
@@ -37,6 +44,8 @@ def summarise(
     level: float = LEVEL,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    overlaps: Mapping[str, np.ndarray] = NO_OVERLAPS,
+    originals: Mapping[str, str] = NO_ORIGINALS,
 ) -> pd.DataFrame:
     """Means with intervals of every metric, and rates of every count, of each system at each point.
 
@@ -51,22 +60,28 @@ def summarise(
     the mean of the worst tenth of transmissions, which lies where ``metrics`` say: metric -> "higher" or "lower" is better.
     ``fill`` is grey, and for a system with any failure every metric stands a second time with prior.
     A system that is infeasible at a point has a line there whose mean is nan and whose note is the reason.
+
+    ``overlaps`` makes metrics pooled: metric, ``<metric>@prior`` and, where the original is not perfect, ``<metric>@original`` ->
+    intersections and unions float64 [n, 2, K] of the rows. Their points are IoUs of sums (their own columns in ``rows`` say only
+    where there is a value). ``originals``: metric -> the column with the value of the original itself. Points
+    then have ``original`` and ``relative``, the ratio to it, each with its interval.
     Raises: ValueError for a missing column.
     """
     import pandas as pd
 
     _check(rows, metrics, axes)
     options = dict(level=level, seed=seed, resamples=resamples)
-    sent, names = _Sent.of(rows, metrics), ["system", *axes]
+    sent, names = _Sent.of(rows, metrics, overlaps, originals), ["system", *axes]
     systems = rows["system"].to_numpy()
     failed = set(systems[sent.lost])
     points = []
     for key, part in rows[names].reset_index(drop=True).groupby(names, sort=True, dropna=False):
         place, here = dict(zip(names, key, strict=True)), sent.select(part.index.to_numpy())
         fills = (GREY, PRIOR) if place["system"] in failed else (GREY,)
-        points += [{**place, **_metric(here, metric, fill, metrics[metric], options)} for metric in metrics for fill in fills]
+        points += [{**place, **_point(here, metric, fill, metrics[metric], options)} for metric in metrics for fill in fills]
         points += [{**place, **_rate(here, rate, options)} for rate in RATES if here.counted(rate)]
-    return pd.DataFrame(points, columns=[*names, *COLUMNS])
+    compared = bool(originals) or any(name.endswith(ORIGINAL) for name in overlaps)
+    return pd.DataFrame(points, columns=[*names, *COLUMNS, *(OF_ORIGINAL if compared else ())])
 
 
 @dataclass(frozen=True)
@@ -81,13 +96,15 @@ class _Sent:
     impossible: np.ndarray  # a system that cannot exist here: nothing was sent and nothing was measured
     reason: np.ndarray
     numbers: Mapping[str, np.ndarray]
+    overlaps: Mapping[str, np.ndarray]
+    originals: Mapping[str, str]
 
     @staticmethod
-    def of(rows: pd.DataFrame, metrics: Sequence[str]) -> _Sent:
+    def of(rows: pd.DataFrame, metrics: Sequence[str], overlaps: Mapping[str, np.ndarray], originals: Mapping[str, str]) -> _Sent:
         counts = [column for pair in RATES.values() for column in pair if column in rows]
         measured = [column for column in rows if f"{column}@prior" in rows]
         infeasible = (rows["status"] == "infeasible").to_numpy(bool)
-        numbers = [*counts, *metrics, *(f"{metric}@prior" for metric in metrics)]
+        numbers = [*counts, *metrics, *(f"{metric}@prior" for metric in metrics), *originals.values()]
         return _Sent(
             image=rows["image"].to_numpy(str),
             cluster=rows["cluster"].to_numpy(str),
@@ -97,14 +114,17 @@ class _Sent:
             impossible=infeasible & rows[measured].isna().all(axis=1).to_numpy(bool),
             reason=(rows["reason"].fillna("") if "reason" in rows else rows["status"]).to_numpy(str),
             numbers={name: rows[name].to_numpy(np.float64, na_value=np.nan) for name in dict.fromkeys(numbers)},
+            overlaps=overlaps,
+            originals=originals,
         )
 
     def __len__(self) -> int:
         return len(self.image)
 
     def select(self, index: np.ndarray) -> _Sent:
-        fields = {name: value[index] for name, value in vars(self).items() if name != "numbers"}
-        return _Sent(**fields, numbers={name: value[index] for name, value in self.numbers.items()})
+        fields = {name: value[index] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        tables = {name: {key: value[index] for key, value in getattr(self, name).items()} for name in ("numbers", "overlaps")}
+        return _Sent(**fields, **tables, originals=self.originals)
 
     @property
     def lost(self) -> np.ndarray:
@@ -113,13 +133,44 @@ class _Sent:
     def sample(self, name: str, rows: np.ndarray) -> Sample:
         return Sample.of(self.numbers[name][rows], self.image[rows], self.cluster[rows], self.repeat[rows])
 
+    def pooled(self, name: str, rows: np.ndarray) -> Overlaps:
+        return Overlaps.of(self.overlaps[name][rows], self.image[rows], self.cluster[rows], self.repeat[rows])
+
     def counted(self, rate: str) -> bool:
         return all(name in self.numbers for name in RATES[rate]) and bool(np.nansum(self.numbers[RATES[rate][1]]) > 0)
 
 
-def _metric(here: _Sent, metric: str, fill: str, better: Better, options: Mapping[str, Any]) -> dict[str, Any]:
+def _point(here: _Sent, metric: str, fill: str, better: Better, options: Mapping[str, Any]) -> dict[str, Any]:
     shown = metric if fill == GREY else f"{metric}@prior"
     there = np.isfinite(here.numbers[shown]) & np.isfinite(here.numbers[metric])
+    if metric in here.overlaps:
+        return _pooled(here, metric, shown, fill, there, options)
+    line = _metric(here, metric, shown, fill, there, better, options)
+    if metric not in here.originals or not there.any():
+        return line
+    values, original = here.sample(shown, there), here.sample(here.originals[metric], there)
+    return line | _compared(mean_interval(original, **options), ratio_of_means(values, original, **options))
+
+
+def _pooled(here: _Sent, metric: str, shown: str, fill: str, there: np.ndarray, options: Mapping[str, Any]) -> dict[str, Any]:
+    values = here.pooled(shown, there)
+    interval = iou_interval(values, **options)
+    line = _line(here, metric, fill, interval.noting(_infeasible(here), _missing(here, there), _uneven(here, there)))
+    line["mean_given_success"] = float(mean_iou(here.overlaps[metric][there & here.ok].sum(0)))
+    if f"{metric}{ORIGINAL}" in here.overlaps and there.any():
+        original = here.pooled(f"{metric}{ORIGINAL}", there)
+        line |= _compared(iou_interval(original, **options), iou_ratio(values, original, **options))
+    return line
+
+
+def _compared(original: Interval, ratio: Interval) -> dict[str, float]:
+    values = (original.mean, original.low, original.high, ratio.mean, ratio.low, ratio.high)
+    return dict(zip(OF_ORIGINAL, values, strict=True))
+
+
+def _metric(
+    here: _Sent, metric: str, shown: str, fill: str, there: np.ndarray, better: Better, options: Mapping[str, Any]
+) -> dict[str, Any]:
     sample = here.sample(shown, there)
     interval = mean_interval(sample, **options) if there.any() else nothing("")
     worst = worst_mean(sample, better) if there.any() else math.nan

@@ -13,7 +13,7 @@ class Layout:
     ``batches/`` one Parquet file a finished batch, the only thing that resuming reads; ``pictures/`` the
     reconstructions that panels show, with their label maps; ``tuning/`` settings chosen on tuning images; ``failures/`` a
     traceback a failed batch; the rest is made anew from these: ``rows.parquet``,
-    ``table.csv``, ``differences.csv``, ``figures/``.
+    ``table.csv``, ``differences.csv``, ``classes.csv`` (where label maps are scored), ``figures/``.
     """
 
     root: Path
@@ -57,6 +57,10 @@ class Layout:
     @property
     def differences(self) -> Path:
         return self.root / "differences.csv"
+
+    @property
+    def classes(self) -> Path:
+        return self.root / "classes.csv"
 
     @property
     def table(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def commit() -> str | None:
         return None
 
 
-def provenance(device: str, codecs: dict[str, str | None]) -> dict[str, Any]:
-    """What a reader needs to make the numbers again."""
+def provenance(device: str, codecs: dict[str, str | None], evaluators: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """What a reader needs to make the numbers again. ``evaluators``: the networks that scored what arrived."""
     import torch
 
     return {
@@ -41,6 +42,7 @@ def provenance(device: str, codecs: dict[str, str | None]) -> dict[str, Any]:
         "commit": commit(),
         "packages": package_versions(),
         "codecs": codecs,
+        **({"evaluators": list(evaluators)} if evaluators else {}),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else f"cpu ({torch.get_num_threads()} threads)",

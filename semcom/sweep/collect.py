@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 from semcom.errors import StoreError
 from semcom.store.layout import Layout
 from semcom.store.reader import read_batches, read_json
+from semcom.sweep.overlaps import class_lines, counts_of, overlaps_of, quantity_of, scored_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+
+    from semcom.metrics.base import Quantity
 
 #: what bit errors are counted in; read from the unit of a system's first metric
 COUNTS = ("raw_bit_errors", "raw_bits", "bit_errors", "bits", "block_errors", "blocks", "frame_failures", "frames", "lost", "sent")
@@ -55,9 +59,15 @@ def collect(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     points = []
     for place, metric in enumerate(plan["metrics"]):
         counts = COUNTS if place == 0 else ()
-        mine = _tuned_for(rows, metric, axes, (*counts, *REPORTED))
-        point = summarise(mine.drop(columns=[*REPORTED], errors="ignore"), {metric: plan["quantities"][metric]["better"]}, axes)
-        points.append(_with_reports(point, mine, ["system", *axes]))
+        quantity = quantity_of(plan, metric)
+        original = quantity.original if not quantity.counts else ""
+        mine = _tuned_for(rows, metric, quantity, axes, (*counts, *REPORTED, *filter(None, [original])))
+        point = summarise(
+            mine.drop(columns=[*REPORTED], errors="ignore"), {metric: quantity.better}, axes,
+            overlaps=_overlaps(rows.loc[mine.index], metric, quantity, plan), originals={metric: original} if original else {},
+        )  # fmt: skip
+        silent = (point["metric"] == metric) & point["system"].isin(_silent(mine, metric, quantity))
+        points.append(_with_reports(point[~silent], mine, ["system", *axes]))
     table = pd.concat(points, ignore_index=True).merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left")
     table["note"] = [_joined(note, plan) for note in table["note"]]
     return _in_order(table, plan)
@@ -71,22 +81,27 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     from semcom.stats.intervals import paired_difference
+    from semcom.stats.overlap import Overlaps, iou_difference
     from semcom.stats.sample import Sample
 
     plan = read_json(layout.plan)
     axes, first = _axes(plan), plan["entries"][0]["system"]
     lines = []
     for metric in plan["metrics"]:
-        mine = _tuned_for(rows, metric, axes, ())
-        mine = mine[mine[metric].notna()]
+        quantity = quantity_of(plan, metric)
+        mine = _tuned_for(rows, metric, quantity, axes, ())
+        mine = mine[mine[metric].notna()].reset_index(names="row")
+        measured = _overlaps(rows.loc[mine["row"]], metric, quantity, plan).get(metric)
+        make, compare = (Sample.of, paired_difference) if measured is None else (Overlaps.of, iou_difference)
+        values_of = mine[metric].to_numpy() if measured is None else measured
         for values, at in mine.groupby(axes, sort=True, dropna=False):
             samples = {
-                system: Sample.of(part[metric], part["image"], part["cluster"], part["repeat"])
+                system: make(values_of[part.index], part["image"], part["cluster"], part["repeat"])
                 for system, part in at.groupby("system", sort=False)
             }
             for system in samples if first in samples else ():
                 if system != first:
-                    interval = paired_difference(samples[system], samples[first])
+                    interval = compare(samples[system], samples[first])
                     lines.append({"system": system, **dict(zip(axes, values, strict=True)), "metric": metric, "fill": "grey", **vars(interval)})
     table = pd.DataFrame(lines)
     if lines:
@@ -94,6 +109,50 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
         table["note"] = [_joined(note, plan) for note in table["note"]]
         table = _in_order(table, plan)
     return table
+
+
+def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
+    """The IoU of each class at every point of every curve of a pooled metric, and the errors in it; empty where there is none.
+
+    Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals; ``pixels``, the share of
+    the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true pixels, from summed counts.
+    """
+    import pandas as pd
+
+    plan = read_json(layout.plan)
+    axes, lines = _axes(plan), []
+    for metric in plan["metrics"]:
+        quantity = quantity_of(plan, metric)
+        if not quantity.counts:
+            continue
+        mine = _tuned_for(rows, metric, quantity, axes, ())
+        mine = mine[mine[metric].notna()]
+        failed = set(mine["system"][~mine["ok"].astype(bool)])
+        for values, part in mine.groupby(["system", *axes], sort=False, dropna=False):
+            at = dict(zip(["system", *axes], values, strict=True))
+            for fill in ("grey", "prior") if at["system"] in failed else ("grey",):
+                lines += [{**at, "metric": metric, "fill": fill, **line} for line in class_lines(rows.loc[part.index], quantity, fill, plan)]
+    table = pd.DataFrame(lines)
+    if lines:
+        table = _in_order(table.merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left"), plan)
+    return table
+
+
+def _overlaps(rows: pd.DataFrame, metric: str, quantity: Quantity, plan: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Intersections and unions of a pooled metric, of its twin with the prior, and of the original; nothing for other metrics."""
+    if not quantity.counts:
+        return {}
+    scored = scored_of(rows, plan)
+    columns = {"": quantity.counts, "@prior": f"{quantity.counts}@prior", "@original": quantity.original}
+    return {metric + twin: overlaps_of(counts_of(rows, column), quantity, scored) for twin, column in columns.items() if column}
+
+
+def _silent(rows: pd.DataFrame, metric: str, quantity: Quantity) -> set[str]:
+    """Systems of which a metric of maps can say nothing, since they hand over no map: not one value though they did send."""
+    if not quantity.tuned_with:
+        return set()
+    done = rows[rows["status"] == "done"].groupby("system")[metric].count()
+    return set(done.index[done == 0])
 
 
 def _with_reports(point: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -119,9 +178,14 @@ def _axes(plan: dict[str, Any]) -> list[str]:
     return [axis for axis in plan["axes"] if axis != "snr_db"] + ["snr_db"]
 
 
-def _tuned_for(rows: pd.DataFrame, metric: str, axes: list[str], counts: tuple[str, ...]) -> pd.DataFrame:
-    """The rows whose free settings were tuned for ``metric``, with the columns that statistics need."""
+def _tuned_for(rows: pd.DataFrame, metric: str, quantity: Quantity, axes: list[str], counts: tuple[str, ...]) -> pd.DataFrame:
+    """The rows whose free settings were tuned for ``metric``, with the columns that statistics need.
+
+    A pooled metric has the values of single images in its columns, which say where it was measured.
+    """
     mine = rows[[metric in metrics.split(",") for metrics in rows["metrics"]]]
+    if quantity.image:
+        mine = mine.assign(**{f"{metric}{twin}": mine[f"{quantity.image}{twin}"] for twin in ("", "@prior")})
     sent = mine[metric].notna()
     mine = mine.assign(lost=(sent & ~mine["ok"]).astype(int), sent=sent.astype(int))
     columns = ["system", *axes, "image", "cluster", "repeat", "status", "ok", "reason", metric, f"{metric}@prior", *counts]

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
+from semcom.classes import NAMES
 from semcom.scenario.identity import canonical, digest
 from semcom.store.layout import Layout
 from semcom.store.reader import read_json
 from semcom.store.writer import write_json
 from semcom.sweep.members import Curve, curves_of
+from semcom.sweep.overlaps import scored_classes
 from semcom.sweep.plan import Entry, Plan, Unit, source_key
 from semcom.sweep.prepare import Prepared
 from semcom.sweep.tune import VERSION as TUNING_VERSION
@@ -54,7 +58,7 @@ class Planner:
                 point.snr_db,
                 self.scenario.seed,
                 self.prepared.metric_identity,
-                self.prepared.workshop.prior(point.source),
+                self.prepared.workshop.prior(point.source, self.prepared.measure.wants_maps),
             )
             self._units.setdefault(unit.id, unit)
             unit_of[metric] = unit.id
@@ -97,9 +101,26 @@ class Planner:
             "units": {unit.id: json.loads(canonical(unit.identity())) for unit in plan.units.values()},
             "source_of": {unit.id: source_key(unit.source) for unit in plan.units.values()},
             "images": {key: [vars(ref) for ref in refs] for key, refs in plan.images.items()},
+            **self._maps(),
             "notes": {key: source.note for key, source in sources.items()},
             "skipped": {key: dict(source.skipped()) for key, source in sources.items() if source.skipped()},
             "figures": scenario.figures.model_dump(mode="json"),
+        }
+
+
+    def _maps(self) -> dict[str, Any]:
+        """Who read the pictures, and which of its classes each source labels; nothing where nobody did."""
+        evaluator = self.prepared.measure.evaluator
+        if evaluator is None:
+            return {}
+        sources = {source_key(point.source): point.source for point in self.scenario.points()}
+        scored = {key: [NAMES[place] for place in np.flatnonzero(scored_classes(source))] for key, source in sources.items()}
+        sizes = sorted({tuple(source.size) for source in sources.values()})
+        return {
+            "classes": {key: {"names": list(NAMES), "scored": names} for key, names in scored.items()},
+            "evaluators": [
+                {"name": evaluator.name, "digest": evaluator.digest, "classes": list(NAMES), "sizes": [list(size) for size in sizes]}
+            ],
         }
 
 

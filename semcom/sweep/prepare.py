@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from semcom.errors import ScenarioError, WeightsError
+from semcom.metrics.base import quantities as quantities_of
 from semcom.scenario.identity import canonical, digest
 from semcom.scenario.systems import ROLES
 from semcom.sweep.measure import Measure
@@ -34,14 +35,14 @@ def prepare(scenario, device: str) -> Prepared:
         reasons = (metric.available(), *(metric.check(size) for size in sizes))
         reason = next(filter(None, reasons), None)
         if reason:
-            absent.update(dict.fromkeys(metric.COLUMNS, reason))
+            absent.update(dict.fromkeys(quantities_of(metric), reason))
         else:
             usable.append(metric)
     if not usable:
         raise ScenarioError("no metric of this scenario can be measured here: " + " ".join(absent.values()))
     built = [metric.build(device) for metric in usable]
     identity = digest([[metric.identity(), getattr(made, "digest", "")] for metric, made in zip(usable, built, strict=True)])
-    quantities = {column: quantity for metric in usable for column, quantity in metric.COLUMNS.items()}
+    quantities = {column: quantity for metric in usable for column, quantity in quantities_of(metric).items()}
     return Prepared(Workshop(device), Measure(built, quantities), identity, absent)
 
 

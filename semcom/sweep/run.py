@@ -76,7 +76,7 @@ class Run:
 
         write_text(self.layout.scenario, self.scenario.dump())
         write_json(self.layout.plan, record)
-        write_json(self.layout.provenance, provenance(prepared.workshop.device, versions()))
+        write_json(self.layout.provenance, provenance(prepared.workshop.device, versions(), record.get("evaluators", ())))
 
     def _compute(self, prepared: Prepared, record: dict[str, Any]) -> Iterator[Progress]:
         stored = Stored.read(self.layout)

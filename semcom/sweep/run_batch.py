@@ -13,7 +13,7 @@ from semcom.errors import Infeasible
 from semcom.rng import Streams
 from semcom.store.layout import Layout
 from semcom.store.writer import write_picture
-from semcom.sweep.measure import Measure, shown
+from semcom.sweep.measure import Measure, Values, known, shown
 from semcom.sweep.plan import Batch, Row, source_key
 from semcom.sweep.workshop import Workshop
 from semcom.system import System, by_budget
@@ -73,37 +73,36 @@ def _run(batch: Batch, bench: Bench) -> list[dict[str, Any]]:
     for budget, numbers in by_budget(system.budgets(unit.channel_uses, conditions, streams)).items():
         rows = [batch.rows[number] for number in numbers]
         if isinstance(budget, Infeasible):
-            records.update((row.key, _infeasible(row, str(budget), bench.measure.columns)) for row in rows)
+            records.update((row.key, _infeasible(row, str(budget), bench.measure)) for row in rows)
             continue
         message = bench.encodings.get(system, images, budget, unit.seed)
         wanted = [place[row.image.id] for row in rows]
         sent = message.select(wanted)
         result = system.deliver(sent, [conditions[number] for number in numbers], streams.select(numbers))
-        originals = images.pixels[torch.tensor(wanted)]
-        for row, record in zip(rows, _records(rows, sent, result, originals, bench), strict=True):
+        for row, record in zip(rows, _records(rows, sent, result, images.select(wanted), bench), strict=True):
             records[row.key] = record
     return [records[row.key] for row in batch.rows]
 
 
-def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, originals: torch.Tensor, bench: Bench) -> list[dict[str, Any]]:
+def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, images: ImageBatch, bench: Bench) -> list[dict[str, Any]]:
     ok, reasons = result.ok.cpu() & sent.feasible, sent.infeasible or (None,) * len(rows)
-    pixels = shown(result.pixels.float(), ok, GREY)
+    pixels, labels = shown(result.pixels.float(), ok, GREY), known(result.labels, ok)
     keys = [row.image.digest for row in rows]
-    with_grey = with_prior = bench.measure(keys, originals, pixels)
+    with_grey = with_prior = bench.measure(keys, images.pixels, pixels, images.labels, labels)
     if not bool(ok.all()):
-        prior = bench.workshop.source(rows[0].unit.source).prior()
-        with_prior = bench.measure(keys, originals, shown(pixels, ok, prior))
+        source = bench.workshop.source(rows[0].unit.source)
+        prior = None if labels is None or not bench.measure.wants_maps else known(labels, ok, source.prior_labels())
+        with_prior = bench.measure(keys, images.pixels, shown(pixels, ok, source.prior()), images.labels, prior)
     records = []
     for number, row in enumerate(rows):
-        _keep_pictures(row, originals[number], pixels[number], bool(ok[number]), bench)
+        _keep_pictures(row, images.pixels[number], pixels[number], bool(ok[number]), bench)
         records.append(
             {
                 **_key(row),
                 "status": "done" if reasons[number] is None else "infeasible",
                 "reason": reasons[number] or "",
                 "ok": bool(ok[number]),
-                **with_grey[number],
-                **{f"{column}@prior": value for column, value in with_prior[number].items()},
+                **_measured(with_grey[number], with_prior[number], bool(ok[number]), bench.measure),
                 **{name: int(count[number]) for name, count in result.counts.items()},
                 **{name: float(values[number]) for name, values in result.reports.items()},
                 "channel_uses": int(result.usage.granted[number]),
@@ -115,9 +114,16 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, origina
     return records
 
 
-def _infeasible(row: Row, reason: str, columns: Sequence[str]) -> dict[str, Any]:
-    nothing = {column: float("nan") for name in columns for column in (name, f"{name}@prior")}
+def _infeasible(row: Row, reason: str, measure: Measure) -> dict[str, Any]:
+    nothing = _measured(measure.nothing(), measure.nothing(), True, measure)
     return {**_key(row), "status": "infeasible", "reason": reason, "ok": False, **nothing, "channel_uses": row.unit.channel_uses}
+
+
+def _measured(with_grey: Values, with_prior: Values, ok: bool, measure: Measure) -> Values:
+    """A row's numbers and counts, and their twins of the prior; counts of a row that arrived have none, since they would be the same."""
+    twins = {name: value for name, value in with_prior.items() if name not in measure.fixed}
+    twins |= {name: None for name in measure.counts if ok and name in twins}
+    return {**with_grey, **{f"{name}@prior": value for name, value in twins.items()}}
 
 
 def _key(row: Row) -> dict[str, Any]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 import lazy_loader as lazy
+import numpy as np
 
 from semcom import units
+from semcom.classes import UNKNOWN
 from semcom.errors import Infeasible
+from semcom.metrics.base import Quantity
 from semcom.protocols import ImageRef
 from semcom.rng import Streams
-from semcom.sweep.measure import Measure, shown
+from semcom.stats.overlap import mean_iou
+from semcom.sweep.measure import Measure, Values, known, shown
+from semcom.sweep.overlaps import overlaps_of, scored_classes
 from semcom.sweep.workshop import Workshop
 from semcom.system import System, by_budget
 from semcom.types import GREY, Bits, Budget, Condition, ImageBatch, Message, Reals, Received, ReceivedBits, Usage
@@ -31,6 +37,8 @@ TOGETHER = 64
 NEGLIGIBLE = 1e-6
 
 Settings = Mapping[str, Any]
+#: a number a column, confusion counts as vectors; nan where a system has none
+Means = Mapping[str, Any]
 
 
 @dataclass
@@ -45,8 +53,8 @@ class Tuner:
     workshop: Workshop
     measure: Measure
     seed: int
-    _delivered: dict[Any, dict[str, float]] = field(default_factory=dict)
-    _sent: dict[Any, dict[str, float]] = field(default_factory=dict)
+    _delivered: dict[Any, Means] = field(default_factory=dict)
+    _sent: dict[Any, Means] = field(default_factory=dict)
     _budgets: dict[Any, tuple[Budget, float | None] | None] = field(default_factory=dict)
 
     def choose(self, spec, point) -> dict[str, Settings]:
@@ -56,22 +64,24 @@ class Tuner:
 
     def _choose(self, spec, point) -> dict[str, Settings]:
         images = tuning_images(self.workshop, point.source)
-        grey = self._mean(images, torch.full_like(images.pixels, GREY))
+        nothing = torch.full(images.pixels[:, 0].shape, UNKNOWN)
+        grey = self._mean(images, torch.full_like(images.pixels, GREY), nothing)
+        scored = scored_classes(point.source)
         best: dict[str, tuple[float, Settings]] = {}
         for settings, system, budget, success in self._candidates(spec, point):
             if success is None:
-                values = self._simulated(system, images, budget, point)
+                means = self._simulated(system, images, budget, point)
             else:
                 arrived = self._arrived(system, images, budget)
-                values = {column: success * arrived[column] + (1.0 - success) * grey[column] for column in grey}
-            for column, value in values.items():
+                means = {name: success * arrived[name] + (1.0 - success) * grey[name] for name in grey}
+            for column, value in _scores(means, self.measure, scored).items():
                 sign = 1.0 if self.measure.quantities[column].better == "higher" else -1.0
-                if column not in best or sign * value > best[column][0]:
+                if math.isfinite(value) and (column not in best or sign * value > best[column][0]):
                     best[column] = (sign * value, settings)
-        if not best:  # nothing fits: any setting says why
-            first = next(_combinations(spec.tuned))
-            return {column: first for column in self.measure.columns}
-        return {column: settings for column, (_, settings) in best.items()}
+        # nothing fits: any setting says why; a quantity that no candidate has (a map of a system without one) takes those of the first
+        first = next(iter(best.values()))[1] if best else next(_combinations(spec.tuned))
+        leaders = {column: quantity.tuned_with or column for column, quantity in self.measure.quantities.items()}
+        return {column: best[leader][1] if leader in best else first for column, leader in leaders.items()}
 
     def _candidates(self, spec, point) -> Iterator[tuple[Settings, System, Budget, float | None]]:
         """Settings that fit, without those that another of the same transmitter beats in bits and in probability."""
@@ -102,7 +112,8 @@ class Tuner:
             streams = Streams.of(images.ids, self.seed)
             message = system.transmit.encode(images, budget, streams)
             result = system.receive.decode(_as_sent(message), streams.for_system(system.id))
-            self._delivered[key] = self._mean(images, shown(result.pixels, message.feasible & result.ok.cpu(), GREY))
+            ok = message.feasible & result.ok.cpu()
+            self._delivered[key] = self._mean(images, shown(result.pixels, ok, GREY), known(result.labels, ok))
         return self._delivered[key]
 
     def _simulated(self, system: System, images: ImageBatch, budget: Budget, point) -> dict[str, float]:
@@ -120,21 +131,27 @@ class Tuner:
         key = (id(system.link), id(system.receive), point.snr_db, images.ids, content)
         if key not in self._sent:
             pictures = torch.full((len(rows), *images.pixels.shape[1:]), GREY)
+            labels = torch.full((len(rows), *images.size), UNKNOWN)
+            with_labels = False
             for numbers, message in messages:
                 for start in range(0, len(numbers), TOGETHER):
                     some = numbers[start : start + TOGETHER]
                     sent = message.select([rows[n] for n in some])
                     result = system.deliver(sent, [conditions[n] for n in some], streams.select(some))
-                    pictures[some] = shown(result.pixels, sent.feasible & result.ok.cpu(), GREY).cpu()
-            self._sent[key] = self._mean(images.select(rows), pictures)
+                    ok = sent.feasible & result.ok.cpu()
+                    pictures[some] = shown(result.pixels, ok, GREY).cpu()
+                    if result.labels is not None:
+                        labels[some], with_labels = known(result.labels, ok), True
+            self._sent[key] = self._mean(images.select(rows), pictures, labels if with_labels else None)
         return self._sent[key]
 
-    def _mean(self, images: ImageBatch, pictures: torch.Tensor) -> dict[str, float]:
+    def _mean(self, images: ImageBatch, pictures: torch.Tensor, labels: torch.Tensor | None) -> Means:
         values = []
         for start in range(0, len(images), TOGETHER):
             some = slice(start, start + TOGETHER)
-            values += self.measure([f"tuning/{image}" for image in images.ids[some]], images.pixels[some], pictures[some])
-        return {column: sum(value[column] for value in values) / len(values) for column in self.measure.columns}
+            maps = [None if of is None else of[some] for of in (images.labels, labels)]
+            values += self.measure([f"tuning/{image}" for image in images.ids[some]], images.pixels[some], pictures[some], *maps)
+        return _means(values)
 
 
 def tuning_refs(workshop: Workshop, source) -> tuple[Any, Sequence[ImageRef]]:
@@ -151,6 +168,24 @@ def tuning_refs(workshop: Workshop, source) -> tuple[Any, Sequence[ImageRef]]:
 def tuning_images(workshop: Workshop, source) -> ImageBatch:
     source, refs = tuning_refs(workshop, source)
     return workshop.images(source, tuple(ref.id for ref in refs))
+
+
+def _means(values: Sequence[Values]) -> Means:
+    """The mean of every number and of every count, nan where a row has none."""
+    column = lambda name: [math.nan if value[name] is None else value[name] for value in values]  # noqa: E731
+    return {name: sum(column(name)) / len(values) for name in values[0]}
+
+
+def _scores(means: Means, measure: Measure, scored: np.ndarray) -> dict[str, float]:
+    """Every quantity of a system whose rows have these means; a pooled one follows from its counts, which add as they do in a table."""
+    return {column: _score(means, column, quantity, scored) for column, quantity in measure.quantities.items()}
+
+
+def _score(means: Means, column: str, quantity: Quantity, scored: np.ndarray) -> float:
+    if not quantity.counts:
+        return float(means[column])
+    counts = means[quantity.counts]
+    return math.nan if np.ndim(counts) == 0 else float(mean_iou(overlaps_of(counts[None], quantity, scored)[0]))
 
 
 def _combinations(tuned: Mapping[str, Sequence[Any]]) -> Iterator[Settings]:

@@ -38,10 +38,9 @@ class Workshop:
         receive = self._once(("receive", _key(parts.receive), at), lambda: parts.receive.build(context))
         return System(transmit, link, receive, digest([parts.transmit, parts.link, parts.receive]))
 
-    def prior(self, source) -> str:
-        """Digest of a source's prior picture: it comes from images of which no row holds a digest."""
-        made = lambda: hashlib.sha256(self.source(source).prior().cpu().numpy().tobytes()).hexdigest()[:16]  # noqa: E731
-        return self._once(("prior", _key(source)), made)
+    def prior(self, source, with_labels: bool = False) -> str:
+        """Digest of a source's prior picture, and of its map: they come from images of which no row holds a digest."""
+        return self._once(("prior", _key(source), with_labels), lambda: _prior(self.source(source), with_labels))
 
     def images(self, source, ids: tuple[str, ...]) -> ImageBatch:
         """Loaded images; the last few batches are kept."""
@@ -57,6 +56,13 @@ class Workshop:
         if key not in self._built:
             self._built[key] = build()
         return self._built[key]
+
+
+def _prior(source: Source, with_labels: bool) -> str:
+    content = hashlib.sha256(source.prior().cpu().numpy().tobytes())
+    if with_labels and (labels := source.prior_labels()) is not None:
+        content.update(labels.cpu().numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 def _key(description) -> str:

@@ -13,6 +13,7 @@ from semcom.metrics.base import evaluate, to_8bit
 from semcom.metrics.ms_ssim import FIVE_SCALES, FOUR_SCALES, MSSSIM, MSSSIM4, multi_scale
 from semcom.metrics.psnr import CAP_DB, PSNR
 from semcom.metrics.ssim import SSIM
+from semcom.protocols import Pair
 
 
 def pictures(height, width, count=3, noise=0.08, seed=0):
@@ -37,7 +38,7 @@ def test_rounding_to_8_bits_is_what_a_png_would_keep():
 def test_reconstructions_are_rounded_before_they_are_measured():
     x, y = pictures(32, 40)
     nearly = (x + 0.4 / 255).clamp(0, 1)
-    values = evaluate([PSNR().build(), SSIM().build()], x, nearly)
+    values = evaluate([PSNR().build(), SSIM().build()], Pair(x, nearly))
     assert torch.equal(values["psnr"], torch.full((3,), CAP_DB, dtype=torch.float64))
     assert torch.allclose(values["ssim"], torch.ones(3, dtype=torch.float64))
     assert float(PSNR().build()(x, y)["psnr"].max()) < CAP_DB
