@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from semcom.store.reader import read_json
 
 #: rows of bars when the scenario names none: two SNRs tell what the channel does to each class
 BAR_ROWS = 2
+REFERENCE_GREYS = ("#404040", "#d0d0d0", "#8c8c8c")
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,10 +109,7 @@ def class_figures(
         return
     rows = rows_of_axis(entries, axis, asked, BAR_ROWS)
     names = list(dict.fromkeys(name for source in plan["classes"].values() for name in source["scored"]))
-    order = list(dict.fromkeys(entry["system"] for entry in plan["entries"]))
-    roles = {entry["system"]: entry["role"] for entry in plan["entries"]}
-    drawn = {entry["system"] for entry in entries}
-    looks = {name: look for name, look in style.looks(order, roles).items() if name in drawn}
+    looks = _bar_looks(plan, {entry["system"] for entry in entries})
     for metric in metrics:
         if not (classes["metric"] == metric).any():
             continue
@@ -120,6 +119,14 @@ def class_figures(
                 same = same[same[other] == part[other].iloc[0]]
             label = _labels(plan)[metric].replace("mIoU", "IoU")
             yield f"classes_{metric}{suffix}", class_bars(same, part, metric, axis, rows, names, looks, label, broken=oracles(plan))
+
+
+def _bar_looks(plan: Mapping[str, Any], drawn: set[str]) -> dict[str, style.Look]:
+    """Looks of those systems as in curves, where references share a colour; here each has a grey of its own."""
+    roles = {entry["system"]: entry["role"] for entry in plan["entries"]}
+    looks = {name: look for name, look in style.looks(list(roles), roles).items() if name in drawn}
+    greys = cycle(REFERENCE_GREYS)
+    return {name: replace(look, color=next(greys)) if look.role == style.REFERENCE else look for name, look in looks.items()}
 
 
 def _lines(points: pd.DataFrame, plan: Mapping[str, Any], axis: str) -> tuple[pd.DataFrame, list[Any], list[str]]:

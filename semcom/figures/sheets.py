@@ -11,7 +11,7 @@ from semcom.figures.axis import facet_title
 from semcom.figures.errors import DIFFERENCE_KINDS, ERROR_KINDS, error_map
 from semcom.figures.sheet import Cell, sheet
 from semcom.figures.textures import CLASS_KINDS
-from semcom.store.labels import read_labels
+from semcom.store.labels import evaluator_map, read_labels
 from semcom.store.layout import Layout, safe_name
 from semcom.store.panel import Cell as Place
 from semcom.store.panel import panel_cells
@@ -205,11 +205,6 @@ class _Image:
             cells |= {(errors, one.at.system): self._errors(one) for one in sent}
         rows, columns = list(dict.fromkeys(row for row, _ in cells)), [one.at.system for one in sent]
         return sheet(self.original.shape[:2], firsts, cells, rows, columns, ORIGINAL, names_first=True)
-
-
-def evaluator_map(digest: str) -> str:
-    """What the evaluator's map of an original is kept as; of another evaluator it is another map."""
-    return f"evaluator-{digest[:16]}"
 
 
 def _row_name(place: Place) -> str:

@@ -51,14 +51,14 @@ class Panel(Section):
 
     images: tuple[str, ...] = Field((), description="names of images of the source; the first one if left out")
     snr_db: tuple[float, ...] = Field((), description="rows, dB, of the swept values; a few of them if left out")
-    systems: tuple[ShownName, ...] = Field((), description="columns, by the systems' names; all if left out")
+    systems: tuple[ShownName, ...] = Field((), description="columns, by the systems' names; all but references if left out")
 
 
 class Classes(Section):
     """IoU of each class as bars, where semantic metrics are measured."""
 
     snr_db: tuple[float, ...] = Field((), description="one row of bars each, dB, of the swept values; two of them if left out")
-    systems: tuple[ShownName, ...] = Field((), description="the systems whose bars are drawn, by name; all if left out")
+    systems: tuple[ShownName, ...] = Field((), description="the systems whose bars are drawn, by name; all but references if left out")
 
 
 class Figures(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,11 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
     "void": (0, 0, 0),
 }
 UNKNOWN_COLOUR = (208, 208, 208)
+
+
+def evaluator_map(digest: str) -> str:
+    """What the evaluator's map of an original is kept as; of another evaluator it is another map."""
+    return f"evaluator-{hashlib.sha256(digest.encode()).hexdigest()[:16]}"
 
 
 def write_labels(path: Path, labels: np.ndarray) -> None:

@@ -44,9 +44,9 @@ def panel_cells(entries: Sequence[Mapping[str, Any]], images: Sequence[str], fig
 
 
 def chosen(entries: Sequence[Mapping[str, Any]], section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The entries of systems (no references or members), of those that the section of the figures names where it names any."""
+    """The entries that the section of the figures names, which may be references; those of all systems where it names none."""
     names = section.get("systems")
-    return [entry for entry in entries if entry["role"] == "system" and (not names or entry["system"] in names)]
+    return [entry for entry in entries if (entry["system"] in names if names else entry["role"] == "system")]
 
 
 def row_axis(entries: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> str:

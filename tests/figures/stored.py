@@ -7,7 +7,7 @@ import pandas as pd
 
 from semcom.classes import NAMES, UNKNOWN, VOID
 from semcom.figures.errors import NEW, REPAIRED, error_map
-from semcom.store.labels import COLOURS, write_labels
+from semcom.store.labels import COLOURS, evaluator_map, write_labels
 from semcom.store.layout import Layout
 from semcom.store.writer import write_json, write_picture, write_rows
 
@@ -109,7 +109,7 @@ def results(root, labels: bool = True, snr=SNR) -> Layout:
     write_picture(layout.original(SOURCE, IMAGE), picture(true, 12))
     if labels:
         write_labels(layout.label_map(layout.originals(SOURCE), IMAGE, "truth"), true)
-    write_labels(layout.label_map(layout.originals(SOURCE), IMAGE, f"evaluator-{DIGEST[:16]}"), seen)
+    write_labels(layout.label_map(layout.originals(SOURCE), IMAGE, evaluator_map(DIGEST)), seen)
     for number, (system, kind) in enumerate(SYSTEMS.items()):
         for at in snr:
             unit = f"{number}{SNR.index(at)}"
