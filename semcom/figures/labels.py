@@ -22,6 +22,7 @@ AXES = {
     "spacing": "Pilot spacing [subcarriers]",
     "known": "Known of the interferer",
     "bits": "Converter resolution [bit]",
+    "gesco_label": "Label of the noise level in GESCO's code",
 }
 UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "ns": "ns", "kmh": "km/h", "deg": "degrees"}
 

@@ -89,7 +89,8 @@ class _Sent:
         quantity = self.plan["quantities"][metric]
         value = self.row[quantity.get("image") or metric]
         name, _, unit = quantity["label"].partition(" [")
-        said = f"{value:.3g} {unit.rstrip(']')}" if unit else f"{name} {value:.3g}"
+        number = f"{value:#.3g}".rstrip(".")
+        said = f"{number} {unit.rstrip(']')}" if unit else f"{name} {number}"
         return Cell(self.picture, said if value == value else "", "" if self.picture is not None else NOT_RUN)
 
     def map_cell(self, labels: np.ndarray | None, iou: str) -> Cell:
