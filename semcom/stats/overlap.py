@@ -98,7 +98,7 @@ def class_intervals(
     sums, sample = overlaps.cluster_sums(), overlaps.sample
     _, place = sample.cluster_of_row()
     found = []
-    for right, union in np.moveaxis(sums, 2, 0):
+    for right, union in sums.transpose(2, 1, 0):
         met = union > 0
         if not met.any():
             found.append(nothing("not met"))

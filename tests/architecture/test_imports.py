@@ -10,11 +10,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 #: package -> the packages of ours that it may import; a module may always import its own package
-FOUNDATION = {"semcom.errors", "semcom.units", "semcom.rng", "semcom.types", "semcom.component", "semcom.protocols", "semcom.registry"}
+FOUNDATION = {"semcom.classes", "semcom.errors", "semcom.units", "semcom.rng", "semcom.types", "semcom.component", "semcom.protocols", "semcom.registry"}
 SHARED_FORMATS = {"semcom.codecs", "semcom.softcast", "semcom.models", "semcom.latents"}
 PART = FOUNDATION | SHARED_FORMATS
 ALLOWED = {
     "channels": set(),
+    "semcom.classes": set(),
     "semcom.errors": set(),
     "semcom.units": set(),
     "semcom.rng": set(),
