@@ -22,16 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from semcom.source.camvid import NAMES, CamVid  # noqa: E402
 from semcom.source.streets import Streets  # noqa: E402
+from semcom.store.labels import COLOURS  # noqa: E402
 
 TABLE = ROOT / "tests" / "source" / "camvid_frequencies.csv"
-#: the colours in which CamVid's label maps are usually shown
-PALETTE = np.array(
-    [
-        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
-        (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192), (0, 0, 0),
-    ],
-    np.uint8,
-)  # fmt: skip
+PALETTE = np.array(list(COLOURS.values()), np.uint8)
 
 
 def counted_in_camvid(folder: str) -> np.ndarray:

@@ -95,7 +95,7 @@ def _panel(ax: Axes, table: pd.DataFrame, groups: Sequence[str], looks: Mapping[
         seen = np.isfinite(mean) & np.isfinite(low) & np.isfinite(high)
         reach = np.maximum(np.stack([mean - low, high - mean])[:, seen], 0.0)
         # a dark line on a dark bar is not seen, with a white one below it is
-        ax.errorbar(x[seen], mean[seen], reach, fmt="none", ecolor="white", elinewidth=1.6, zorder=2.4)
+        ax.errorbar(x[seen], mean[seen], reach, fmt="none", ecolor="white", elinewidth=1.3, zorder=2.4)
         ax.errorbar(x[seen], mean[seen], reach, fmt="none", ecolor="black", elinewidth=0.6, capsize=min(1.6, 20.0 * width / len(looks)),
                     capthick=0.6, zorder=3.1)  # fmt: skip
     original = table.groupby("class")["original"].first().reindex(groups).to_numpy(dtype=float)

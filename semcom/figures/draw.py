@@ -11,7 +11,7 @@ import numpy as np
 
 from semcom.figures.axis import Scale
 from semcom.figures.points import is_rate
-from semcom.figures.style import LEVEL_COLOR, MEMBER, REFERENCE, SYSTEM, Look
+from semcom.figures.style import LEVEL_COLOR, MEMBER, ORACLE_STROKE, REFERENCE, SYSTEM, Look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,12 +95,12 @@ def level_of(table: pd.DataFrame, axis: str, scale: Scale) -> Curve | None:
 def _level(ax: Axes, level: Curve, scale: Scale) -> None:
     """From edge to edge where it is one value everywhere, as it is unless the axis changes the originals."""
     x, values = level.x, np.stack([level.mean, level.low, level.high])
-    if scale.named:
-        x = np.stack([x - 0.45, x + 0.45, np.full_like(x, np.nan)], axis=1).ravel()
-        values = np.repeat(values, 3, axis=1)
-    elif np.nanmax(level.mean) - np.nanmin(level.mean) < 1e-9:
+    if np.nanmax(level.mean) - np.nanmin(level.mean) < 1e-9:
         first = values[:, np.flatnonzero(np.isfinite(level.mean))[0]]
         x, values = np.array(scale.limits()), np.repeat(first[:, None], 2, axis=1)
+    elif scale.named:
+        x = np.stack([x - 0.45, x + 0.45, np.full_like(x, np.nan)], axis=1).ravel()
+        values = np.repeat(values, 3, axis=1)
     mean, low, high = values
     ax.fill_between(x, low, high, color=LEVEL_COLOR, alpha=0.09, linewidth=0, zorder=1.2)
     ax.plot(x, mean, color=LEVEL_COLOR, linewidth=0.8, zorder=2.2, label="_level of the originals")
@@ -113,8 +113,10 @@ def _stems(ax: Axes, name: str, look: Look, curve: Curve, mean: np.ndarray, asid
     seen = np.isfinite(bars)
     ax.update_datalim(np.stack([np.repeat(curve.x, 3), bars], axis=1)[seen])  # moved artists do not count by themselves
     ax.plot(np.repeat(curve.x, 3), bars, color=look.color, linewidth=0.8, transform=place, zorder=2.8, label=f"_interval of {name}")
-    ax.plot(curve.x, mean, label=name, color=look.color, linestyle="none", marker=look.marker, markersize=3.6,
-            markeredgecolor="white", markeredgewidth=0.35, transform=place, zorder=3.0)  # fmt: skip
+    hollow = {"markerfacecolor": "white", "markeredgecolor": look.color, "markeredgewidth": 0.9}
+    filled = {"markeredgecolor": "white", "markeredgewidth": 0.35}
+    ax.plot(curve.x, mean, label=name, color=look.color, linestyle="none", marker=look.marker, markersize=3.6, transform=place,
+            zorder=3.0, **(hollow if look.stroke == ORACLE_STROKE else filled))  # fmt: skip
     ax.update_datalim(np.stack([curve.x, mean], axis=1)[np.isfinite(mean)])
     ax.autoscale_view()
 

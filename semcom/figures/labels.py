@@ -22,8 +22,10 @@ AXES = {
     "spacing": "Pilot spacing [subcarriers]",
     "known": "Known of the interferer",
     "bits": "Converter resolution [bit]",
-    "gesco_label": "Label of the noise level in GESCO's code",
+    "gesco_label": "GESCO noise label (not an SNR)",
 }
+#: fields whose numbers are labels of steps that are not as far apart as they say
+LABELS_OF_STEPS = ("gesco_label",)
 UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "ns": "ns", "kmh": "km/h", "deg": "degrees"}
 
 

@@ -108,11 +108,13 @@ def class_figures(
     if classes is None or not len(classes) or not entries:
         return
     rows = rows_of_axis(entries, axis, asked, BAR_ROWS)
-    names = list(dict.fromkeys(name for source in plan["classes"].values() for name in source["scored"]))
     looks = _bar_looks(plan, {entry["system"] for entry in entries})
     for metric in metrics:
         if not (classes["metric"] == metric).any():
             continue
+        # what is compared with the evaluator's map of the original needs no labels, and so may have any class
+        held = "scored" if plan["quantities"][metric].get("original") else "names"
+        names = list(dict.fromkeys(name for source in plan["classes"].values() for name in source[held]))
         for suffix, part in _slices(points[points["metric"] == metric], [other for other in plan["axes"] if other != axis]):
             same = classes
             for other in (other for other in plan["axes"] if other != axis):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,14 +30,16 @@ ORIGINAL = "original"
 def sheet_figures(layout: Layout, plan: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """By name, for every image of the scenario's panel: the pictures over the SNR; where maps were kept, received maps and
     errors over the SNR, and everything at each SNR."""
+    import pandas as pd
+
     images = [ref["id"] for refs in plan["images"].values() for ref in refs]
     by_image: dict[str, list[Place]] = {}
     for place in panel_cells(plan["entries"], images, plan["figures"]):
         by_image.setdefault(place.image, []).append(place)
     if not by_image:
         return
-    rows = read_batches(layout)
-    rows = rows[rows["repeat"] == 0].set_index(["unit", "image"])
+    rows, planned = read_batches(layout), [(ref["id"], ref["digest"]) for refs in plan["images"].values() for ref in refs]
+    rows = rows[pd.MultiIndex.from_frame(rows[["image", "digest"]]).isin(planned) & (rows["repeat"] == 0)].set_index(["unit", "image"])
     for image, places in by_image.items():
         shown = _Image(layout, plan, image, [_Sent(layout, plan, place, rows) for place in places])
         if shown.original is not None:
@@ -91,7 +94,7 @@ class _Sent:
         name, _, unit = quantity["label"].partition(" [")
         number = f"{value:#.3g}".rstrip(".")
         said = f"{number} {unit.rstrip(']')}" if unit else f"{name} {number}"
-        return Cell(self.picture, said if value == value else "", "" if self.picture is not None else NOT_RUN)
+        return Cell(self.picture, "" if math.isnan(value) else said, "" if self.picture is not None else NOT_RUN)
 
     def map_cell(self, labels: np.ndarray | None, iou: str) -> Cell:
         if labels is None:
@@ -110,7 +113,7 @@ class _Sent:
 def _said(text: str, row: Mapping[str, Any], *columns: str) -> str:
     """The text with the row's numbers; empty where it has not all of them."""
     values = [row.get(column, float("nan")) for column in columns]
-    return "" if any(value != value for value in values) else text.format(*values).replace("%", "\N{NO-BREAK SPACE}%")
+    return "" if any(map(math.isnan, values)) else text.format(*values).replace("%", "\N{NO-BREAK SPACE}%")
 
 
 @dataclass(frozen=True)

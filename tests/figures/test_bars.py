@@ -1,5 +1,7 @@
 """Bars of classes: as high as the numbers, with their intervals, beside the originals."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import stored
@@ -62,7 +64,7 @@ def test_text_is_legible_inside_the_page_and_does_not_collide(systems, width):
     assert len({t.get_rotation() for t in labels}) == 1
     if labels[0].get_rotation() == 0:
         boxes = [t.get_window_extent() for t in labels]
-        assert not any(a.overlaps(b) for a, b in zip(boxes, boxes[1:], strict=False))
+        assert not any(a.overlaps(b) for a, b in pairwise(boxes))
     shown = [t for t in fig.findobj(Text) if t.get_text().strip() and t.get_visible()]
     assert min(t.get_fontsize() for t in shown) >= 7
     legend = fig.legends[0].get_window_extent()

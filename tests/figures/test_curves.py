@@ -337,3 +337,13 @@ def test_systems_that_are_given_the_truth_are_dashed_and_keep_their_colour():
     plain, broken = (lines(curves(POINTS, "psnr", systems=ORDER, dashed=dashed)) for dashed in ((), ("SoftCast",)))
     assert plain["SoftCast"].get_linestyle() == "-" and broken["SoftCast"].get_linestyle() == "--"
     assert plain["SoftCast"].get_color() == broken["SoftCast"].get_color() and broken["WebP + LDPC"].get_linestyle() == "-"
+
+
+def test_labels_that_are_no_distances_stand_at_equal_ones():
+    at = dict(zip(SNR, (1, 5, 10, 15, 20, 25, 30, 100), strict=False))
+    rows = POINTS[POINTS["snr_db"].isin(at)]
+    ax = curves(rows.assign(gesco_label=rows["snr_db"].map(at)).drop(columns="snr_db"), "psnr", "gesco_label")
+    ax.figure.draw_without_rendering()
+    assert [t.get_text() for t in ax.get_xticklabels()] == [str(v) for v in at.values()]
+    np.testing.assert_array_equal(lines(ax)["SoftCast"].get_xdata(), range(8))
+    assert lines(ax)["SoftCast"].get_linestyle() == "-" and "not an SNR" in ax.get_xlabel()

@@ -16,6 +16,7 @@ from semcom.figures.sheet import Cell, sheet
 from semcom.figures.sheets import sheet_figures
 from semcom.figures.textures import CLASS_KINDS, FINENESS, painted
 from semcom.store.labels import COLOURS, UNKNOWN_COLOUR, read_labels, write_labels
+from semcom.store.panel import panel_cells
 from semcom.store.reader import read_json
 
 TRUTH = stored.truth()
@@ -188,3 +189,22 @@ def test_a_folder_without_maps_has_the_pictures_alone(tmp_path):
     for path in layout.pictures.rglob("received/*.png"):
         path.unlink()
     assert list(dict(sheet_figures(layout, plan))) == [f"panel_{stored.IMAGE}"]
+
+
+def entry(system, snr_db, role="system", **values):
+    return {"system": system, "role": role, "snr_db": snr_db, "values": values, "unit": {"psnr": f"{system} {snr_db} {values}"}}
+
+
+def test_rows_of_a_panel_are_snrs_or_else_the_axis_of_the_curves():
+    over_snr = [entry(system, snr, snr_db=snr, loss=loss) for system in "ab" for loss in (0.1, 0.2) for snr in (0.0, 5.0)]
+    cells = list(panel_cells(over_snr, ["one", "two"], {"curves": {"axis": "loss"}, "panel": {}}))
+    assert [(c.system, c.axis, c.at, c.image) for c in cells] == [(s, "snr_db", snr, "one") for snr in (0.0, 5.0) for s in "ab"]
+    over_loss = [one for one in over_snr if one["snr_db"] == 5.0]
+    cells = list(panel_cells(over_loss, ["one"], {"curves": {"axis": "loss"}}))
+    assert [(c.system, c.axis, c.at) for c in cells] == [(s, "loss", loss) for loss in (0.1, 0.2) for s in "ab"]
+
+
+def test_a_panel_shows_references_where_it_names_them():
+    entries = [entry("a", 0.0), entry("b", 0.0), entry("prior", 0.0, role="reference"), entry("a: x", 0.0, role="member")]
+    shown = lambda panel: [cell.system for cell in panel_cells(entries, ["one"], {"panel": panel})]  # noqa: E731
+    assert shown({}) == ["a", "b"] and shown({"systems": ["prior", "b"]}) == ["b", "prior"]
