@@ -191,8 +191,8 @@ def test_a_folder_without_maps_has_the_pictures_alone(tmp_path):
     assert list(dict(sheet_figures(layout, plan))) == [f"panel_{stored.IMAGE}"]
 
 
-def entry(system, snr_db, role="system", **values):
-    return {"system": system, "role": role, "snr_db": snr_db, "values": values, "unit": {"psnr": f"{system} {snr_db} {values}"}}
+def entry(system, at, role="system", **values):
+    return {"system": system, "role": role, "snr_db": at, "values": values, "unit": {"psnr": f"{system} {at} {values}"}}
 
 
 def test_rows_of_a_panel_are_snrs_or_else_the_axis_of_the_curves():
