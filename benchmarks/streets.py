@@ -20,12 +20,12 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from semcom.classes import COLOURS  # noqa: E402
 from semcom.source.camvid import NAMES, CamVid  # noqa: E402
 from semcom.source.streets import Streets  # noqa: E402
-from semcom.store.labels import COLOURS  # noqa: E402
 
 TABLE = ROOT / "tests" / "source" / "camvid_frequencies.csv"
-PALETTE = np.array(list(COLOURS.values()), np.uint8)
+PALETTE = np.array(COLOURS, np.uint8)
 
 
 def counted_in_camvid(folder: str) -> np.ndarray:

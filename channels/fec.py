@@ -66,12 +66,17 @@ class LDPC:
 
     def decode(self, llr: torch.Tensor) -> torch.Tensor:
         """Information bits uint8 [B, k] from LLRs float32 [B, n]."""
+        return self.decode_soft(llr)[0]
+
+    def decode_soft(self, llr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Information bits uint8 [B, k], and what belief propagation ended with, LLRs float32 [B, k], from LLRs float32 [B, n]."""
         if llr.ndim != 2 or llr.shape[1] != self.n:
             raise ValueError(f"LLRs are {tuple(llr.shape)}; expected [B, {self.n}]")
         llr = self._combine(llr.detach().to(self.device, torch.float32))
         batch = max(1, _BITS_AT_A_TIME.get(self.device.type, 2**16) // self._codec.codeword_bits)
         decoded = [self._decode(piece) for piece in llr.split(batch)] if len(llr) else []
-        return torch.cat(decoded) if decoded else torch.zeros((0, self.k), dtype=torch.uint8, device=self.device)
+        soft = torch.cat(decoded) if decoded else torch.zeros((0, self.k), device=self.device)
+        return _decided(soft), soft
 
     def _combine(self, llr: torch.Tensor) -> torch.Tensor:
         """LLRs [B, mother] of the mother code's bits: those of repeated bits are added."""
@@ -81,16 +86,16 @@ class LDPC:
 
     def _decode(self, llr: torch.Tensor) -> torch.Tensor:
         llr = self._codec.recover_rate(llr)
-        bits = torch.empty((len(llr), self.k), dtype=torch.uint8, device=self.device)
+        soft = torch.empty((len(llr), self.k), device=self.device)
         waiting, state = torch.arange(len(llr), device=self.device), None
         for done in range(0, self.iterations, _PIECE):
             codeword, state = self._codec.iterate(llr, min(_PIECE, self.iterations - done), state)
-            bits[waiting] = codeword[:, : self.k].to(torch.uint8)
-            going_on = ~self._codec.is_codeword(codeword)
+            soft[waiting] = codeword[:, : self.k]
+            going_on = ~self._codec.is_codeword(_decided(codeword))
             if not going_on.any():
                 break
             waiting, llr, state = waiting[going_on], llr[going_on], state[going_on]
-        return bits
+        return soft
 
 
 def _is_graph_2(k: int, n: int) -> bool:
@@ -104,7 +109,7 @@ class _Codec:
     def __init__(self, k: int, n: int, device: str):
         ldpc = sionna_phy().fec.ldpc
         self.encoder = ldpc.LDPC5GEncoder(k, n, device=device, check_input=False)
-        self._decoder = ldpc.LDPC5GDecoder(self.encoder, hard_out=True, return_state=True, device=device)
+        self._decoder = ldpc.LDPC5GDecoder(self.encoder, hard_out=False, return_state=True, device=device)
         # The generic decoder works on whole codewords, which the 5G one cuts down to the bits that were sent.
         self._belief_propagation = functools.partial(ldpc.LDPCBPDecoder.call, self._decoder)
         self.codeword_bits = self._decoder.num_vns
@@ -122,15 +127,20 @@ class _Codec:
         return torch.nn.functional.pad(whole, (0, self.codeword_bits - whole.shape[1]))
 
     def iterate(self, llr: torch.Tensor, iterations: int, state: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hard decisions float32 [B, codeword] after more iterations, and the messages to resume from."""
+        """LLRs float32 [B, codeword] after more iterations, and the messages to resume from."""
         with torch.no_grad():
             return self._belief_propagation(llr, num_iter=iterations, msg_v2c=state)
 
     def is_codeword(self, codeword: torch.Tensor) -> torch.Tensor:
-        """bool [B]: whether all parity checks hold."""
+        """bool [B]: whether all parity checks of bits [B, codeword] hold."""
         ones = codeword.to(torch.int32)[:, self._bit_of_edge].cumsum(dim=1, dtype=torch.int32)
         ones = torch.nn.functional.pad(ones, (1, 0))[:, self._first_edge]  # ones before each check's first edge
         return ((ones.diff(dim=1) & 1) == 0).all(dim=1)
+
+
+def _decided(soft: torch.Tensor) -> torch.Tensor:
+    """Hard decisions uint8; of an LLR of 0 a one, as Sionna has it."""
+    return (soft >= 0).to(torch.uint8)
 
 
 @functools.lru_cache(maxsize=128)
@@ -148,6 +158,8 @@ class CRC:
 
     def append(self, bits: torch.Tensor) -> torch.Tensor:
         """bits [B, k] followed by their check bits: [B, k + length]."""
+        if not len(bits):
+            return bits.new_zeros((0, bits.shape[1] + self.length), dtype=torch.uint8)
         return self._encoder.call(bits.float()).to(torch.uint8)
 
     def holds(self, bits: torch.Tensor) -> torch.Tensor:
@@ -244,7 +256,11 @@ class _Decisions:
         return bits.to(self.device, torch.uint8)
 
     def decode(self, llr: torch.Tensor) -> torch.Tensor:
-        return (llr.detach().to(self.device) > 0).to(torch.uint8)
+        return self.decode_soft(llr)[0]
+
+    def decode_soft(self, llr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        llr = llr.detach().to(self.device)
+        return (llr > 0).to(torch.uint8), llr
 
 
 @dataclass(frozen=True)
@@ -269,12 +285,12 @@ def segment(capacity_bits: int, code_rate: Fraction, bits_per_symbol: int, code:
 
 def interleave(coded: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
     """The bit interleaver of TS 38.212, 5.4.2.2, on the last axis of [B, n]: row in, column out."""
-    return coded.reshape(len(coded), bits_per_symbol, -1).transpose(1, 2).reshape(coded.shape)
+    return coded.unflatten(1, (bits_per_symbol, -1)).transpose(1, 2).reshape(coded.shape)
 
 
 def deinterleave(llr: torch.Tensor, bits_per_symbol: int) -> torch.Tensor:
     """The inverse of `interleave`."""
-    return llr.reshape(len(llr), -1, bits_per_symbol).transpose(1, 2).reshape(llr.shape)
+    return llr.unflatten(1, (-1, bits_per_symbol)).transpose(1, 2).reshape(llr.shape)
 
 
 @functools.lru_cache(maxsize=64)
@@ -362,23 +378,39 @@ class TransportBlock:
         """The frame uint8 [B, capacity_bits] of a payload uint8 [B, payload_bits]."""
         if bits.ndim != 2 or bits.shape[1] != self.payload_bits:
             raise ValueError(f"the payload is {tuple(bits.shape)}; expected [B, {self.payload_bits}]")
-        payload = bits.to(self.device).reshape(len(bits) * self.blocks, -1)
+        payload = bits.to(self.device).reshape(len(bits) * self.blocks, self.payload_bits // self.blocks)
         coded = self._code.encode(self._crc.append(payload))
         if self.interleave != "none":
             coded = interleave(coded, self.bits_per_symbol)
-        frame = coded.reshape(len(bits), -1)
+        frame = coded.reshape(len(bits), self.blocks * self.block_coded_bits)
         if self.interleave == "frame":
             frame = scramble_symbols(frame, self.bits_per_symbol)
         return torch.cat([frame, frame[:, : self.padding_bits]], dim=1)
 
     def decode(self, llr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Payload uint8 [B, payload_bits] and the verdict of each block's CRC, bool [B, blocks]."""
+        decoded = self._code.decode(self._received(llr))
+        return self._payload(decoded, len(llr)), self._verdicts(decoded, len(llr))
+
+    def decode_soft(self, llr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """As `decode`, and LLRs float32 [B, payload_bits] of the payload; None of a code whose decoder has none (polar)."""
+        if not hasattr(self._code, "decode_soft"):
+            return *self.decode(llr), None
+        decoded, soft = self._code.decode_soft(self._received(llr))
+        return self._payload(decoded, len(llr)), self._verdicts(decoded, len(llr)), self._payload(soft, len(llr))
+
+    def _received(self, llr: torch.Tensor) -> torch.Tensor:
+        """LLRs [B blocks, block_coded_bits] in the order of the encoder."""
         if llr.ndim != 2 or llr.shape[1] != self.capacity_bits:
             raise ValueError(f"LLRs are {tuple(llr.shape)}; expected [B, {self.capacity_bits}]")
         sent = llr[:, : self.blocks * self.block_coded_bits]
         if self.interleave == "frame":
             sent = unscramble_symbols(sent, self.bits_per_symbol)
-        sent = sent.reshape(len(llr) * self.blocks, -1)
-        decoded = self._code.decode(sent if self.interleave == "none" else deinterleave(sent, self.bits_per_symbol))
-        payload = decoded[:, : -self._crc.length].reshape(len(llr), self.payload_bits)
-        return payload, self._crc.holds(decoded).reshape(len(llr), self.blocks)
+        sent = sent.reshape(len(llr) * self.blocks, self.block_coded_bits)
+        return sent if self.interleave == "none" else deinterleave(sent, self.bits_per_symbol)
+
+    def _payload(self, decoded: torch.Tensor, rows: int) -> torch.Tensor:
+        return decoded[:, : -self._crc.length].reshape(rows, self.payload_bits)
+
+    def _verdicts(self, decoded: torch.Tensor, rows: int) -> torch.Tensor:
+        return self._crc.holds(decoded).reshape(rows, self.blocks)

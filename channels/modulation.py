@@ -61,7 +61,7 @@ class QAM:
         real = torch.view_as_real(y).mul(math.sqrt(2.0)).flatten(1)  # I0 Q0 I1 Q1 ...
         pam = self._pam_demapper.call(torch.complex(real, torch.zeros_like(real)), 2.0 * noise_var.repeat_interleave(2, dim=1))
         by_dimension = pam.reshape(len(y), y.shape[1], 2, self.bits_per_symbol // 2)
-        return by_dimension.transpose(2, 3).reshape(len(y), -1)  # I and Q bits alternate
+        return by_dimension.transpose(2, 3).flatten(1)  # I and Q bits alternate
 
 
 @functools.cache

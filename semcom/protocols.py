@@ -33,6 +33,8 @@ class Source(Protocol):
     def images(self) -> Sequence[ImageRef]: ...  # reported images, in a fixed order
     def load(self, ids: Sequence[str]) -> ImageBatch: ...  # any ids of images() or tuning()
     def tuning(self) -> Sequence[ImageRef]: ...  # never reported: settings are tuned on these; may be empty
+    def training(self) -> Sequence[str]: ...  # names of images that systems may know, none of them reported; load takes them
+    def class_colours(self) -> torch.Tensor | None: ...  # float32 [classes, 3], means over training images; None without labels
     def prior(self) -> torch.Tensor: ...  # float32 [3, H, W], the average training picture
     def prior_labels(self) -> torch.Tensor | None: ...  # int64 [H, W], the most frequent training class; None without labels
     def skipped(self) -> Mapping[str, str]: ...  # name -> reason
@@ -47,7 +49,7 @@ class Context:
 
 
 class Transmitter(Protocol):
-    """image -> message"""
+    """image -> message. One that has ``survives_errors = True`` says that a message is of use where a frame of it has failed."""
 
     side_bits: int  # side information an image, charged as a header where no digital part carries it
     adapts_to_snr: bool  # whether encode reads budget.snr_db

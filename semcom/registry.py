@@ -46,6 +46,10 @@ TABLE: dict[str, dict[str, str]] = {
         "prior": "semcom.transmit.prior:Prior",
         "vae_latent": "semcom.transmit.vae_latent:VaeLatent",
         "vae_latent_quantised": "semcom.transmit.vae_latent_quantised:VaeLatentQuantised",
+        "segmentation_map": "semcom.transmit.segmentation_map:SegmentationMap",
+        "oracle_map": "semcom.transmit.oracle_map:OracleMap",
+        "index_map": "semcom.transmit.index_map:IndexMap",
+        "retrieval": "semcom.transmit.retrieval:Retrieval",
     },
     "link": {
         "digital": "semcom.link.digital:Digital",
@@ -61,6 +65,8 @@ TABLE: dict[str, dict[str, str]] = {
         "jscc": "semcom.receive.jscc:JSCC",
         "prior": "semcom.receive.prior:Prior",
         "vae": "semcom.receive.vae:Vae",
+        "map_as_is": "semcom.receive.map_as_is:MapAsIs",
+        "retrieval": "semcom.receive.retrieval:Retrieval",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",
@@ -82,6 +88,7 @@ CHAIN = "channels.chain"
 TASKS: dict[str, str] = {
     "autoencoder": "semcom.train.tasks.autoencoder:AutoencoderTask",
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
+    "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
 }
 
 

@@ -10,6 +10,7 @@ import lazy_loader as lazy
 
 from semcom import registry, units
 from semcom.errors import Infeasible
+from semcom.maps.resize import resize
 from semcom.protocols import Context, Link, Receiver, Transmitter
 from semcom.rng import Streams
 from semcom.types import Budget, Condition, ImageBatch, Message, Reconstruction, Usage
@@ -62,6 +63,15 @@ class System:
             return self.budget(channel_uses, condition)
         except Infeasible as reason:
             return reason
+
+    def success(self, condition: Condition, channel_uses: int) -> float | None:
+        """Predicted probability that what is sent arrives; None where that is not all or nothing."""
+        return None if self.survives_errors else self.link.success(condition, channel_uses)
+
+    @property
+    def survives_errors(self) -> bool:
+        """Whether a message is of use where a frame of it has failed, as the transmitter says."""
+        return getattr(self.transmit, "survives_errors", False)
 
     def deliver(self, message: Message, conditions: Sequence[Condition], streams: Streams) -> Reconstruction:
         """Send encoded messages, one a row, and decode what arrives."""
@@ -120,7 +130,19 @@ def _together(results: Sequence[tuple[list[int], Reconstruction]]) -> Reconstruc
         labels,
         usage,
         table([one.counts for one in parts], sizes),
+        table([one.reports for one in parts], sizes) if parts[0].reports else {},
+        _probabilities(parts, column),
     )
+
+
+def _probabilities(parts: Sequence[Reconstruction], column) -> torch.Tensor | None:
+    """What is known of each class, at the size of the picture where the parts have it at several sizes."""
+    found = [one.label_probabilities for one in parts]
+    if any(one is None for one in found):
+        return None
+    if len({one.shape[2:] for one in found}) > 1:
+        found = [resize(one, parts[0].pixels.shape[-2:]) for one in found]
+    return column(found)
 
 
 def _without_snr(budget: Budget) -> Budget:

@@ -92,16 +92,23 @@ class Budget:
 
 @dataclass(frozen=True)
 class Bits:
-    """A digital part: ``bits`` uint8 [B, K] of 0 and 1, of which the first ``lengths`` int64 [B] count."""
+    """A digital part: ``bits`` uint8 [B, K] of 0 and 1, of which the first ``lengths`` int64 [B] count.
+
+    ``shape``: what K unfolds to at the receiver, where that is agreed beforehand and every row has all K bits: such bits
+    mean something one by one, so a link that has LLRs hands them on. ``form`` names the agreed format, where several
+    serve one receiver.
+    """
 
     bits: torch.Tensor
     lengths: torch.Tensor
+    shape: tuple[int, ...] = ()
+    form: str = ""
 
     def __len__(self) -> int:
         return len(self.bits)
 
     def select(self, rows: torch.Tensor) -> Bits:
-        return Bits(self.bits[rows], self.lengths[rows])
+        return replace(self, bits=self.bits[rows], lengths=self.lengths[rows])
 
 
 @dataclass(frozen=True)
@@ -111,18 +118,19 @@ class Reals:
     ``values`` float32 [B, D] in order of importance: a link that cannot carry all D drops from the end.
     ``shape`` is what D unfolds to at the receiver, which also knows how to undo the order. ``powers``: what both ends
     expect of the mean square along the first dimension of ``shape``, where that is an agreement for an average SNR;
-    the message then lists it as free.
+    the message then lists it as free. ``form`` names the agreed format, where several serve one receiver.
     """
 
     values: torch.Tensor
     shape: tuple[int, ...]
     powers: tuple[float, ...] = ()
+    form: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def select(self, rows: torch.Tensor) -> Reals:
-        return Reals(self.values[rows], self.shape, self.powers)
+        return replace(self, values=self.values[rows])
 
 
 @dataclass(frozen=True)
@@ -167,13 +175,19 @@ class ReceivedBits:
 
     ``arrived`` bool [B, K] says which bits are known, where a link carries a part in slices that are lost one
     by one (`Budget.slice_bits`); the others are 0, and a length whose last slice is lost is an upper bound.
-    None: all of them where ``ok``, none elsewhere.
+    None: all of them where ``ok``, none elsewhere. ``llr`` float32 [B, K], ln p(1) / p(0), where the part has an agreed
+    ``shape`` and the link knows them: for every row, ``ok`` or not; 0 where nothing arrived. ``slice_bits`` as in
+    `Budget`, ``shape`` and ``form`` as in `Bits`.
     """
 
     bits: torch.Tensor
     lengths: torch.Tensor
     ok: torch.Tensor
     arrived: torch.Tensor | None = None
+    llr: torch.Tensor | None = None
+    slice_bits: int | None = None
+    shape: tuple[int, ...] = ()
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,7 +195,7 @@ class ReceivedReals:
     """An analog part as it arrived, unbiased.
 
     ``values`` float32 [B, D] in message units; ``noise_std`` float32 [B, D] in message units, inf where
-    nothing arrived; ``ok`` bool [B], False where nothing at all did; ``powers`` as in `Reals`.
+    nothing arrived; ``ok`` bool [B], False where nothing at all did; ``powers`` and ``form`` as in `Reals`.
     """
 
     values: torch.Tensor
@@ -189,6 +203,7 @@ class ReceivedReals:
     shape: tuple[int, ...]
     ok: torch.Tensor
     powers: tuple[float, ...] = ()
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -233,13 +248,24 @@ class Received:
     counts: Mapping[str, torch.Tensor] = field(default_factory=dict)
     reports: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
+    def agreed(self, message: Message) -> Received:
+        """With what both ends agreed on of each part beforehand: its form and, of bits, its shape."""
+        parts = {name: _agreed(part, message.parts[name]) for name, part in self.parts.items()}
+        return replace(self, parts=parts)
+
+
+def _agreed(part: ReceivedBits | ReceivedReals, sent: Bits | Reals) -> ReceivedBits | ReceivedReals:
+    return replace(part, form=sent.form, shape=sent.shape)
+
 
 @dataclass(frozen=True)
 class Reconstruction:
     """``pixels`` float32 [B, 3, H, W] in [0, 1]; ``ok`` bool [B], False where there is no picture.
 
     A row that is not ok is grey here; the evaluator shows it as grey and, in a second row, as the prior.
-    ``usage``, ``counts`` and ``reports`` are the link's, where a whole system made this.
+    ``labels`` int64 [B, H, W]: the label map as it was received, 255 where it is not known; ``label_probabilities``
+    float32 [B, 12, h, w]: what is known of each class, where that is more. ``usage``, ``counts`` and ``reports`` are the
+    link's, where a whole system made this.
     """
 
     pixels: torch.Tensor
@@ -248,3 +274,4 @@ class Reconstruction:
     usage: Usage | None = None
     counts: Mapping[str, torch.Tensor] = field(default_factory=dict)
     reports: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    label_probabilities: torch.Tensor | None = None

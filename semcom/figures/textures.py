@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semcom.classes import UNKNOWN
-from semcom.store.labels import COLOURS, UNKNOWN_COLOUR
+from semcom.classes import COLOURS, NAMES, UNKNOWN
+from semcom.store.labels import UNKNOWN_COLOUR
 
 #: samples an inch that textures are drawn with; their period and the width of their lines [samples]
 FINENESS, PERIOD, STROKE = 600, 20, 4
@@ -41,7 +41,10 @@ _TEXTURE_OF = {"car": "rising", "pedestrian": "dotted", "fence": "upright", "pav
 
 #: by their values in a label map
 CLASS_KINDS: Mapping[int, Kind] = {
-    **{value: Kind(name, colour, _TEXTURE_OF.get(name, "")) for value, (name, colour) in enumerate(COLOURS.items())},
+    **{
+        value: Kind(name, colour, _TEXTURE_OF.get(name, ""))
+        for value, (name, colour) in enumerate(zip((*NAMES, "void"), COLOURS, strict=True))
+    },
     UNKNOWN: Kind("unknown", UNKNOWN_COLOUR, "crossed"),
 }
 

@@ -250,10 +250,10 @@ class AdaptiveLink(base.Link):
             "headers": frame.feasible.to(torch.int64),
         }
         return Received(
-            {name: _read(part, ok[name]) for name, part in inside.parts.items()},
+            {name: _read(part, ok[name], told) for name, part in inside.parts.items()},
             self._usage(frame, inside.usage),
             inside.image_size,
-            None if inside.side is None else _read(inside.side, inside.side.ok & told),
+            None if inside.side is None else _read(inside.side, inside.side.ok & told, told),
             counts,
         )
 
@@ -275,6 +275,7 @@ def _behind(snr_db: np.ndarray, header_symbols: int) -> np.ndarray:
     return snr_db if snr_db.shape[1] == 1 else snr_db[:, header_symbols:]
 
 
-def _read(part: ReceivedBits, ok: torch.Tensor) -> ReceivedBits:
-    """A part of which nothing can be read where the scheme is not known."""
-    return ReceivedBits(part.bits * ok[:, None], torch.where(ok, part.lengths, 0), ok)
+def _read(part: ReceivedBits, ok: torch.Tensor, told: torch.Tensor) -> ReceivedBits:
+    """A part of which nothing can be read where the scheme is not ``told``."""
+    llr = None if part.llr is None else part.llr * told[:, None]
+    return ReceivedBits(part.bits * ok[:, None], torch.where(ok, part.lengths, 0), ok, llr=llr)

@@ -98,7 +98,7 @@ class Link(ABC):
         if layout.charged or layout.streams > 1:
             received = replace(received, usage=charge(received.usage, layout))
         received.usage.check()
-        return received
+        return received.agreed(message)
 
 
 def charge(usage: Usage, layout: Layout) -> Usage:

@@ -51,6 +51,9 @@ class Digital(Component):
     frame_failures of frames (by CRC, as the receiver knows them), undetected (frames whose CRCs hold and
     whose bits are wrong, against the truth). All are 0 for an image that had nothing to send.
 
+    A part of an agreed, fixed length is handed on with the LLR of each bit, whatever the CRCs say: the demapper's without
+    a code, those that belief propagation ends with for LDPC, none for polar.
+
     References: 3GPP TS 38.211, TS 38.212 section 5 (polar: 5.3.1, 6.3.1, the uplink's).
 
     Example::
@@ -191,7 +194,9 @@ class DigitalLink(base.Link):
         message, rows, coded, which = frame.message, frame.rows, frame.coded, frame.which
         seen, frames = observations[0], self._frame(message.budget.symbols)
         llrs = frames.llrs(seen.symbols[rows], seen.noise_std[rows].square())
-        decoded, block_ok = frames.block.decode(frames.descramble(llrs))
+        fixed = any(part.shape for part in message.parts.values())
+        decode = frames.block.decode_soft if fixed else frames.block.decode
+        decoded, block_ok, *soft = decode(frames.descramble(llrs))
 
         ok = block_ok.all(dim=1)
         counts = {
@@ -206,7 +211,7 @@ class DigitalLink(base.Link):
             "undetected": (ok & (wrong > 0)).to(torch.int64),
         }
         everyone = _Scatter(rows, len(message))
-        side, received = frames.unpack(decoded, ok, frame.some)
+        side, received = frames.unpack(decoded, ok, frame.some, soft[0] if soft else None)
         return Received(
             parts={name: everyone.received(part) for name, part in received.items()},
             usage=frames.usage(message, frame.feasible, frame.power, self.assumed),
@@ -277,9 +282,12 @@ class _Frame:
         return llrs * (1.0 - 2.0 * self._flips)
 
     def unpack(
-        self, decoded: torch.Tensor, ok: torch.Tensor, sent: Message
+        self, decoded: torch.Tensor, ok: torch.Tensor, sent: Message, llr: torch.Tensor | None = None
     ) -> tuple[ReceivedBits | None, dict[str, ReceivedBits]]:
-        """Side information and parts as the receiver reads them; what it reads from a failed frame is not ok."""
+        """Side information and parts as the receiver reads them; what it reads from a failed frame is not ok.
+
+        ``llr`` float32 [R, payload_bits]: handed on with the parts whose length is agreed, and not read.
+        """
         side, start = None, 0
         if sent.side is not None:
             start = sent.side.bits.shape[1]
@@ -288,13 +296,16 @@ class _Frame:
         for name, part in sent.parts.items():
             field = decoded[:, start : start + self.length_bits].to(torch.int64)
             value = (field << torch.arange(self.length_bits - 1, -1, -1, device=field.device)).sum(dim=1)
-            lengths[name] = value.clamp(max=part.bits.shape[1])
+            most = part.bits.shape[1]
+            lengths[name] = torch.full_like(value, most) if part.shape else value.clamp(max=most)
             start += self.length_bits
         parts, first = {}, torch.full_like(ok, start, dtype=torch.int64)[:, None]
         for name, part in sent.parts.items():
             place = torch.arange(part.bits.shape[1], device=decoded.device)[None]
-            bits = decoded.gather(1, (first + place).clamp(max=decoded.shape[1] - 1))
-            parts[name] = ReceivedBits(bits * (place < lengths[name][:, None]), lengths[name], ok)
+            at = (first + place).clamp(max=decoded.shape[1] - 1)
+            bits = decoded.gather(1, at) * (place < lengths[name][:, None])
+            soft = llr.gather(1, at) if part.shape and llr is not None else None
+            parts[name] = ReceivedBits(bits, lengths[name], ok, llr=soft)
             first = first + lengths[name][:, None]
         return side, parts
 
@@ -332,4 +343,5 @@ class _Scatter:
         return values.new_zeros((self.count, *values.shape[1:])).index_copy(0, self.rows, values)
 
     def received(self, part: ReceivedBits) -> ReceivedBits:
-        return ReceivedBits(self(part.bits), self(part.lengths), self(part.ok))
+        llr = None if part.llr is None else self(part.llr)
+        return ReceivedBits(self(part.bits), self(part.lengths), self(part.ok), llr=llr)

@@ -241,7 +241,7 @@ class RetransmittedPackets(BitPackets):
         uses, slots, packets = self._slots(k)
         if base.is_silent(message):
             received = base.silence(base.silent(message, message.feasible.to(self.device), 1.0, self.device))
-            return replace(received, usage=_unused(received.usage, k))
+            return replace(received.agreed(message), usage=_unused(received.usage, k))
         air, slices = Air(self.channel, conditions, streams, k, self.device), _Slices(message, packets)
         collected, results, lost = _Collected(slices, self.device), [], self._lost(streams, slots)
         tried = torch.zeros((len(message), packets), dtype=torch.int64, device=self.device)
@@ -267,7 +267,7 @@ class RetransmittedPackets(BitPackets):
             air.skip(k - slots * uses)
         sent = add_up([one.usage for one in results], k, k - len(results) * uses)
         usage = replace(sent, free=(*sent.free, FEEDBACK)).check()
-        received = collected.received(usage, sums([one.counts for one in results]), tried.sum(dim=1), erased)
+        received = collected.received(usage, sums([one.counts for one in results]), tried.sum(dim=1), erased).agreed(message)
         return replace(received, counts={**received.counts, "channel_uses_spent": usage.granted - usage.uses["unused"]})
 
     def _charged(self, usage: Usage, slot: int, again: torch.Tensor) -> Usage:
@@ -431,7 +431,7 @@ class _Collected:
             "transmissions": transmissions,
             "erased": erased,
         }
-        part = ReceivedBits(self._bits.flatten(1) * arrived, known, ok, arrived)
+        part = ReceivedBits(self._bits.flatten(1) * arrived, known, ok, arrived, slice_bits=slices.width)
         return Received({slices.name: part}, usage, slices.message.image_size, side, counts)
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semcom.errors import WeightsError
-from semcom.models import storage, weights
+from semcom.models import hub, storage, weights
 
 if TYPE_CHECKING:
     from semcom.models.autoencoder import Autoencoder
-
-#: as for every other download of the package: never without permission
-DOWNLOAD = "SEMCOM_DOWNLOAD"
-_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 @dataclass(frozen=True)
@@ -46,13 +39,13 @@ class Pretrained:
             return path
         if path.is_dir():
             return storage.weights_file(path / self.subfolder if self.subfolder else path)
-        if not _HUB_ID.match(self.name):
+        if not hub.is_id(self.name):
             shipped = ", ".join(weights.TABLE) or "none yet"
             raise WeightsError(
                 f"there are no weights '{self.name}'; allowed: a name that ships ({shipped}), a local folder or .safetensors "
                 "file, or a hub id such as owner/name with its revision"
             )
-        return storage.weights_file(self._snapshot())
+        return storage.weights_file(hub.snapshot(self.name, self.revision, self.subfolder))
 
     def digest(self) -> str:
         """SHA-256 of the weights, for the identity of what uses them."""
@@ -77,39 +70,6 @@ class Pretrained:
             if name in facts.get("latents", {}):
                 getattr(model, name).copy_(torch.tensor(facts["latents"][name]))
         return model.eval().requires_grad_(False).to(device)
-
-    def _snapshot(self) -> Path:
-        """The folder of a hub repository at the pinned commit: from the cache, or downloaded with permission."""
-        from huggingface_hub import constants, snapshot_download
-
-        at = f"{self.subfolder}/" if self.subfolder else ""
-        if not (self.revision and _COMMIT.match(self.revision)):
-            raise WeightsError(
-                f"'{self.name}' is a hub id without a pinned commit (revision: {self.revision}); give the 40 hex digits "
-                f"of the commit that huggingface.co/{self.name}/commits/main shows"
-            )
-        files = [f"{at}config.json", f"{at}*.safetensors"]
-        permitted = os.environ.get(DOWNLOAD, "") == "1"
-        reason = f"downloads are off ({DOWNLOAD}=1 lets it download)"
-        for offline in (True, False) if permitted else (True,):
-            try:
-                folder = snapshot_download(
-                    self.name, revision=self.revision, allow_patterns=files, local_files_only=offline,
-                    cache_dir=os.environ.get("HF_HUB_CACHE"), endpoint=os.environ.get("HF_ENDPOINT"),
-                )  # fmt: skip
-            except (OSError, ValueError, RuntimeError) as error:  # the hub's errors are of these three families
-                if not offline:
-                    reason = f"the download failed ({type(error).__name__})"
-            else:
-                found = Path(folder) / self.subfolder if self.subfolder else Path(folder)
-                if (found / storage.CONFIG).is_file():
-                    return found
-                reason = f"the repository's {at}config.json is not among the downloaded files"
-        cache = os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE
-        raise WeightsError(
-            f"'{self.name}' at {self.revision} is not in '{cache}' and {reason}; get {at}config.json and its .safetensors file "
-            f"from huggingface.co/{self.name}/tree/{self.revision}, put both into a folder and name that folder"
-        )
 
 
 def _tiny(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from semcom.errors import WeightsError, allowed
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 #: what diffusers reads by itself, and what only this package does
@@ -21,8 +22,14 @@ FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
+#: statistics of a batch normalisation that has seen nothing
+NEW_STATISTICS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 #: networks of our own that are saved as diffusers' are: class -> module
-OWN = {"BlockAutoencoder": "semcom.models.block_autoencoder", "JSCC": "semcom.models.jscc"}
+OWN = {
+    "BlockAutoencoder": "semcom.models.block_autoencoder",
+    "JSCC": "semcom.models.jscc",
+    "Segmenter": "semcom.models.segmenter.network",
+}
 
 
 def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
@@ -36,22 +43,44 @@ def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
         raise ValueError(f"precision '{precision}' was given; {allowed(precision, FILES)}")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILES[precision]
+    small = in_use(net)
     if precision == "half":
-        small = copy.deepcopy(net).cpu().half()
-        small.to(memory_format=torch.contiguous_format).save_pretrained(folder, safe_serialization=True)
+        small.half().to(memory_format=torch.contiguous_format).save_pretrained(folder, safe_serialization=True)
     else:
-        net.save_config(folder)
-        state = {name: value.contiguous() for name, value in quantise(net.state_dict()).items()}
-        save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"format": "pt"})
+        small.save_config(folder)
+        state = {name: value for name, value in small.state_dict().items() if not _as_in_a_new_network(name, value)}
+        save_file({name: value.contiguous() for name, value in quantise(state).items()}, path, metadata={"format": "pt"})
     return path
+
+
+def in_use(net: nn.Module) -> nn.Module:
+    """A copy on the CPU that computes the same when it is used, but not when it is trained: each batch normalisation is one
+    scale and one shift a channel, and its statistics are those of a new network, means 0 and variances 1."""
+    import torch
+
+    copied = copy.deepcopy(net).cpu()
+    with torch.no_grad():
+        for norm in copied.modules():
+            if isinstance(norm, torch.nn.modules.batchnorm._BatchNorm) and norm.affine and norm.track_running_stats:
+                gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+                norm.bias -= gain * norm.running_mean
+                norm.weight.copy_(gain * (1.0 + norm.eps) ** 0.5)
+                norm.reset_running_stats()
+    return copied
+
+
+def _as_in_a_new_network(name: str, value: torch.Tensor) -> bool:
+    """Whether a tensor is a statistic that a new network has anyway."""
+    new = NEW_STATISTICS.get(name.rpartition(".")[2])
+    return new is not None and bool((value == new).all())
 
 
 def load_network(folder: Path) -> nn.Module:
     """The network in ``folder``, in float32 and ready for use. Raises: WeightsError."""
-    return build(_config(folder), weights_file(folder))
+    return build(config(folder), weights_file(folder))
 
 
-def build(config: dict[str, Any], path: Path) -> nn.Module:
+def build(said: dict[str, Any], path: Path) -> nn.Module:
     """The network of a diffusers config with the weights of a safetensors file, which must fit exactly."""
     import inspect
 
@@ -59,15 +88,16 @@ def build(config: dict[str, Any], path: Path) -> nn.Module:
 
     from semcom.models.eight_bit import dequantise
 
-    name = config.get("_class_name")
+    name = said.get("_class_name")
     if name not in (*CLASSES, *OWN):
         raise WeightsError(f"'{path.parent}' holds a '{name}'; {allowed(name, (*CLASSES, *OWN))}")
     made = getattr(importlib.import_module(OWN.get(name, "diffusers")), name)
     known = inspect.signature(made.__init__).parameters  # a saved config also holds what diffusers derives, and warns about
     with torch.random.fork_rng(devices=[]):  # a new network draws weights, which are then replaced
-        net = made.from_config({key: value for key, value in config.items() if key in known or key.startswith("_")})
+        net = made.from_config({key: value for key, value in said.items() if key in known or key.startswith("_")})
+    new = {name: value for name, value in net.state_dict().items() if _as_in_a_new_network(name, value)}
     try:
-        net.load_state_dict(dequantise(read_state(path)), strict=True)
+        net.load_state_dict({**new, **dequantise(read_state(path))}, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"'{path}' does not fit the {name} of its config: {reason}") from error
@@ -107,7 +137,7 @@ def digest(path: Path) -> str:
 def facts(folder: Path) -> dict[str, Any]:
     """What a folder says of its weights beside diffusers' config; empty for weights that are not ours."""
     path = folder / FACTS
-    return _json(path) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def write_facts(folder: Path, values: dict[str, Any]) -> None:
@@ -116,14 +146,16 @@ def write_facts(folder: Path, values: dict[str, Any]) -> None:
     os.replace(temporary, folder / FACTS)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def config(folder: Path) -> dict[str, Any]:
+    """What a folder's config.json says. Raises: WeightsError."""
     path = folder / CONFIG
     if not path.is_file():
         raise WeightsError(f"'{folder}' holds no {CONFIG}; it should be a folder that diffusers' save_pretrained wrote")
-    return _json(path)
+    return read_json(path)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises: WeightsError."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

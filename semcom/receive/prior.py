@@ -18,8 +18,8 @@ torch = lazy.load("torch")
 class Prior(Component):
     """The average training picture of the scenario's source, whatever was sent.
 
-    What a system shows beyond this picture it has learned from the channel. It never fails: there is nothing
-    that could be lost.
+    Its label map is the most frequent class of each pixel in the training set, where that is labelled. What a system shows
+    beyond this picture and this map it has learned from the channel. It never fails: there is nothing that could be lost.
 
     Example::
 
@@ -31,14 +31,15 @@ class Prior(Component):
     def build(self, context: Context) -> PriorReceiver:
         if context.source is None:
             raise ScenarioError("receive: prior has no source whose average to show; build it with Context(source=...)")
-        return PriorReceiver(context.source.prior().to(context.device))
+        labels = context.source.prior_labels()
+        return PriorReceiver(context.source.prior().to(context.device), None if labels is None else labels.to(context.device))
 
 
 class PriorReceiver:
     """A prepared `semcom.protocols.Receiver`."""
 
-    def __init__(self, picture: torch.Tensor):
-        self.picture = picture
+    def __init__(self, picture: torch.Tensor, labels: torch.Tensor | None = None):
+        self.picture, self.labels = picture, labels
 
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         if tuple(self.picture.shape[1:]) != tuple(received.image_size):
@@ -48,4 +49,5 @@ class PriorReceiver:
         return Reconstruction(
             self.picture.expand(count, -1, -1, -1).contiguous(),
             torch.ones(count, dtype=torch.bool, device=self.picture.device),
+            None if self.labels is None else self.labels.expand(count, -1, -1).contiguous(),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -25,6 +25,9 @@ torch = lazy.load("torch")
 
 #: bytes of resized pictures that a prepared source keeps: 2,700 pictures of 128x256
 CACHE_BYTES = 256 * 2**20
+
+#: in front of a training image's name, which may be that of a tuning image
+TRAINING = "training/"
 
 Size = tuple[PositiveInt, PositiveInt]
 
@@ -115,10 +118,11 @@ class FileSource:
         skipped: Mapping[str, str] | None = None,
     ):
         self.size, self.classes, self.note = size, classes.names, note
-        self._reported, self._tuning, self._training = tuple(reported), tuple(tuning), tuple(training)
+        self._reported, self._tuning = tuple(reported), tuple(tuning)
+        self._training = tuple(replace(entry, id=f"{TRAINING}{entry.id}") for entry in training)
         self._classes, self._limit, self._skip_damaged = classes, limit, skip_damaged
         self._skipped = dict(skipped or {})
-        self._entries = {entry.id: entry for entry in (*self._reported, *self._tuning)}
+        self._entries = {entry.id: entry for entry in (*self._reported, *self._tuning, *self._training)}
         self._cache: OrderedDict[str, _Image] = OrderedDict()
 
     def images(self) -> Sequence[ImageRef]:
@@ -126,6 +130,10 @@ class FileSource:
 
     def tuning(self) -> Sequence[ImageRef]:
         return self._tuning_images
+
+    def training(self) -> Sequence[str]:
+        """Names of the training images, in a fixed order; `load` takes them."""
+        return tuple(entry.id for entry in self._training)
 
     def skipped(self) -> Mapping[str, str]:
         """Name -> reason; complete once `images` and `tuning` have been asked for."""
@@ -153,6 +161,10 @@ class FileSource:
     def prior_labels(self) -> torch.Tensor | None:
         """int64 [H, W], the most frequent class of each pixel in the training set, void left out; None without labels."""
         return self._averages[1]
+
+    def class_colours(self) -> torch.Tensor | None:
+        """float32 [classes, 3] in [0, 1]: mean colour of each class in the training set, nan where it has none; None without labels."""
+        return self._averages[2]
 
     @cached_property
     def _images(self) -> tuple[ImageRef, ...]:
@@ -208,20 +220,53 @@ class FileSource:
         return _Image(resize_picture(picture, self.size), labels, digest.hexdigest()[:16])
 
     @cached_property
-    def _averages(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The average picture and most frequent classes, read once and past the cache."""
+    def _averages(self) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """The average picture, most frequent classes and their colours, read once and past the cache."""
         if not self._training:
             raise DataError("this source has no training images, so there is no average picture")
-        total = np.zeros((*self.size, 3), np.int64)
         labelled = all(entry.labels is not None for entry in self._training)
-        counts = np.zeros((len(self.classes), *self.size), np.int32) if labelled else None
+        sums = Averages(self.size, len(self.classes) if labelled else 0)
         for entry in self._training:
             image = self._read(entry)
-            total += image.pixels
-            if counts is not None:
-                counts += image.labels[None] == np.arange(len(self.classes), dtype=np.uint8)[:, None, None]
-        pixels = torch.from_numpy(total / (255.0 * len(self._training))).to(torch.float32).permute(2, 0, 1).contiguous()
-        return pixels, None if counts is None else torch.from_numpy(most_frequent(counts, self._classes.void))
+            sums.add(image.pixels, image.labels)
+        if not labelled:
+            return sums.picture(), None, None
+        return sums.picture(), sums.most_frequent(self._classes.void), sums.colours()
+
+
+class Averages:
+    """Sums over training images: the average picture, and of each class where it is and how it looks."""
+
+    def __init__(self, size: tuple[int, int], classes: int):
+        self._count, self._total = 0, np.zeros((*size, 3), np.int64)
+        self._places = np.zeros((classes, *size), np.int32)
+        self._colours = np.zeros((classes, 3), np.float64)
+
+    def add(self, pixels: np.ndarray, labels: np.ndarray | None) -> None:
+        """An image uint8 [H, W, 3] and, where classes are counted, its label map uint8 [H, W]."""
+        self._count += 1
+        self._total += pixels
+        classes = len(self._places)
+        if classes:
+            self._places += labels[None] == np.arange(classes, dtype=np.uint8)[:, None, None]
+            for channel in range(3):
+                self._colours[:, channel] += np.bincount(labels.ravel(), pixels[..., channel].ravel(), minlength=classes)
+
+    def picture(self) -> torch.Tensor:
+        """float32 [3, H, W]"""
+        return torch.from_numpy(self._total / (255.0 * self._count)).to(torch.float32).permute(2, 0, 1).contiguous()
+
+    def most_frequent(self, void: int) -> torch.Tensor:
+        """int64 [H, W]; a pixel that is always void takes the most frequent class of all."""
+        counts = self._places.copy()
+        counts[void] = 0
+        overall = int(counts.sum(axis=(1, 2)).argmax())
+        return torch.from_numpy(np.where(counts.max(axis=0) > 0, counts.argmax(axis=0), overall).astype(np.int64))
+
+    def colours(self) -> torch.Tensor:
+        """float32 [classes, 3] in [0, 1], nan for a class that is nowhere."""
+        seen = self._places.sum(axis=(1, 2), dtype=np.int64)[:, None]
+        return torch.from_numpy(np.where(seen > 0, self._colours / (255.0 * np.maximum(seen, 1)), np.nan)).to(torch.float32)
 
 
 def with_labels(entries: Iterable[Entry]) -> list[Entry]:
@@ -245,11 +290,3 @@ def unreported(training: Sequence[Entry], reported: Sequence[Entry]) -> list[Ent
 def to_float(pixels: np.ndarray) -> torch.Tensor:
     """float32 [B, 3, H, W] in [0, 1] from uint8 [B, H, W, 3]"""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32).div(255.0).contiguous()
-
-
-def most_frequent(counts: np.ndarray, void: int) -> np.ndarray:
-    """int64 [H, W] from counts [classes, H, W]; a pixel that is always void takes the most frequent class of all."""
-    counts = counts.copy()
-    counts[void] = 0
-    overall = int(counts.sum(axis=(1, 2)).argmax())
-    return np.where(counts.max(axis=0) > 0, counts.argmax(axis=0), overall).astype(np.int64)

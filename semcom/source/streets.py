@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt
 from semcom.component import Component
 from semcom.errors import DataError
 from semcom.protocols import ImageRef
-from semcom.source._files import CACHE_BYTES, Size, most_frequent, size_field, to_float
+from semcom.source._files import CACHE_BYTES, Averages, Size, size_field, to_float
 from semcom.source.camvid import NAMES
 from semcom.types import ImageBatch
 
@@ -24,8 +24,8 @@ torch = lazy.load("torch")
 
 Split = Literal["report", "tuning", "train"]
 SPLITS = get_args(Split)
-#: scenes that settings are tuned on, and training scenes that the prior averages
-TUNING_SCENES, PRIOR_SCENES = 32, 48
+#: scenes that settings are tuned on, training scenes that the prior averages, and those that systems may know one by one
+TUNING_SCENES, PRIOR_SCENES, TRAINING_SCENES = 32, 48, 128
 
 
 class Streets(Component):
@@ -96,6 +96,11 @@ class StreetSource:
         first = self._count if self._split == "tuning" else 0  # what is reported is not tuned on
         return self._refs("tuning", range(first, first + TUNING_SCENES))
 
+    def training(self) -> Sequence[str]:
+        """Names of the first scenes of the split `train`, those that are reported left out."""
+        first = self._count if self._split == "train" else 0
+        return tuple(ref.id for ref in self._refs("train", range(first, first + TRAINING_SCENES)))
+
     def skipped(self) -> Mapping[str, str]:
         return {}
 
@@ -113,6 +118,10 @@ class StreetSource:
     def prior_labels(self) -> torch.Tensor | None:
         """int64 [H, W], the most frequent class of each pixel in those scenes, void left out."""
         return self._averages[1]
+
+    def class_colours(self) -> torch.Tensor | None:
+        """float32 [classes, 3] in [0, 1]: mean colour of each class in those scenes."""
+        return self._averages[2]
 
     def _refs(self, split: Split, indices: range) -> tuple[ImageRef, ...]:
         names = [f"{split}_{self._seed}_{index:05d}" for index in indices]
@@ -145,13 +154,9 @@ class StreetSource:
         return found[1], int(found[2])
 
     @cached_property
-    def _averages(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _averages(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rendered once, past the cache."""
-        total = np.zeros((*self.size, 3), np.int64)
-        counts = np.zeros((len(NAMES), *self.size), np.int32)
+        sums = Averages(self.size, len(NAMES))
         for index in range(PRIOR_SCENES):
-            pixels, labels = self._render("train", index)
-            total += pixels
-            counts += labels[None] == np.arange(len(NAMES), dtype=np.uint8)[:, None, None]
-        average = torch.from_numpy(total / (255.0 * PRIOR_SCENES)).to(torch.float32).permute(2, 0, 1).contiguous()
-        return average, torch.from_numpy(most_frequent(counts, NAMES.index("void")))
+            sums.add(*self._render("train", index))
+        return sums.picture(), sums.most_frequent(NAMES.index("void")), sums.colours()

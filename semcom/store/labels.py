@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcom.classes import UNKNOWN, VOID
+from semcom.classes import COLOURS, UNKNOWN, VOID
 from semcom.errors import DataError, StoreError
 from semcom.store.writer import atomically
 
 if TYPE_CHECKING:
     import numpy as np
 
-#: class -> RGB, in the order of `semcom.classes.NAMES` and then void (Brostow, Fauqueur, Cipolla 2009; pavement as in the SegNet tutorial)
-COLOURS: Mapping[str, tuple[int, int, int]] = {
-    "sky": (128, 128, 128),
-    "building": (128, 0, 0),
-    "pole": (192, 192, 128),
-    "road": (128, 64, 128),
-    "pavement": (60, 40, 222),
-    "tree": (128, 128, 0),
-    "sign": (192, 128, 128),
-    "fence": (64, 64, 128),
-    "car": (64, 0, 128),
-    "pedestrian": (64, 64, 0),
-    "bicyclist": (0, 128, 192),
-    "void": (0, 0, 0),
-}
+#: RGB of what is not known
 UNKNOWN_COLOUR = (208, 208, 208)
 
 
@@ -69,5 +54,5 @@ def read_labels(path: Path) -> np.ndarray | None:
 
 def _palette() -> list[int]:
     """256 colours; those that no class has are that of `UNKNOWN`."""
-    colours = [*COLOURS.values(), *[UNKNOWN_COLOUR] * (256 - len(COLOURS))]
+    colours = [*COLOURS, *[UNKNOWN_COLOUR] * (256 - len(COLOURS))]
     return [level for colour in colours for level in colour]

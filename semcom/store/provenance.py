@@ -13,6 +13,7 @@ from typing import Any
 PACKAGES = (
     "semcom", "torch", "torchvision", "sionna-no-rt", "numpy", "scipy", "pandas", "pillow", "scikit-image", "lpips",
     "pytorch-msssim", "pyarrow", "pydantic", "matplotlib", "diffusers", "accelerate", "safetensors", "constriction",
+    "segmentation-models-pytorch",
 )  # fmt: skip
 
 

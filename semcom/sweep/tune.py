@@ -97,10 +97,10 @@ class Tuner:
             yield from (one for one in alike if not any(_beats(other, one) for other in alike))
 
     def _offer(self, system: System, uses: int, condition: Condition) -> tuple[Budget, float | None] | None:
-        key = (id(system.link), system.transmit.side_bits, system.transmit.adapts_to_snr, uses, condition)
+        key = (id(system.link), system.transmit.side_bits, system.transmit.adapts_to_snr, system.survives_errors, uses, condition)
         if key not in self._budgets:
             try:
-                self._budgets[key] = (system.budget(uses, condition), system.link.success(condition, uses))
+                self._budgets[key] = (system.budget(uses, condition), system.success(condition, uses))
             except Infeasible:
                 self._budgets[key] = None
         return self._budgets[key]
@@ -219,9 +219,10 @@ def _as_sent(message: Message) -> Received:
     arrived = torch.ones(count, dtype=torch.bool)
     whole = lambda part: ReceivedBits(part.bits, part.lengths, arrived)  # noqa: E731
     uses = torch.full((count,), message.budget.channel_uses, dtype=torch.int64)
-    return Received(
+    received = Received(
         {name: whole(part) for name, part in message.parts.items() if isinstance(part, Bits)},
         Usage(uses, {"payload": uses}, uses.double()),
         message.image_size,
         None if message.side is None else whole(message.side),
     )
+    return received.agreed(message)

@@ -24,6 +24,7 @@ NO_SCORES = (
 
 def write_card(folder: Path, file: Path, recipe: Recipe, packs: Sequence[Pack], about: Mapping[str, Any], command: str) -> None:
     """Write semcom.json and CARD.md beside the weights."""
+    versions, used = package_versions(), ("torch", "diffusers", "accelerate", "numpy", *about.get("packages", ()))
     facts = {
         "name": recipe.name,
         **about,
@@ -35,7 +36,7 @@ def write_card(folder: Path, file: Path, recipe: Recipe, packs: Sequence[Pack], 
         "packs": [pack.digest for pack in packs],
         "command": command,
         "commit": commit(),
-        "packages": {name: package_versions()[name] for name in ("torch", "diffusers", "accelerate", "numpy")},
+        "packages": {name: versions[name] for name in used},
         "recipe": recipe.text(),
         "scores": [],
     }

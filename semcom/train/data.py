@@ -5,14 +5,14 @@ A resumed run, another number of workers and another number of processes see the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from semcom.errors import DataError
+from semcom.errors import DataError, allowed
 from semcom.rng import generator
 from semcom.train.pack import Pack
 
@@ -68,13 +68,16 @@ class Augmentation:
     """A random crop, resized to ``size`` (H, W), perhaps mirrored, with other colours; labels along the same path.
 
     ``scale``: side of the crop, of the largest crop of that shape, log-uniform between the two. ``colour``:
-    brightness, contrast and saturation are each multiplied by 1 +- this.
+    brightness, contrast and saturation are each multiplied by 1 +- this. ``blur`` and ``noise``: half of the crops are
+    blurred, half get white noise, by a deviation that is uniform up to this (pixels; of a range of 1).
     """
 
     size: tuple[int, int]
     scale: tuple[float, float] = (1.0, 1.0)
     flip: bool = False
     colour: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
 
     def __call__(self, picture: Any, labels: np.ndarray | None, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """(float32 [H, W, 3] in [0, 1], labels [H, W] or None) of a PIL picture and its labels [h, w]."""
@@ -85,7 +88,7 @@ class Augmentation:
         classes = None if labels is None else _picked(labels, box, self.size)
         if mirrored:
             pixels, classes = pixels[:, ::-1], None if classes is None else classes[:, ::-1]
-        return self._coloured(pixels, rng), classes
+        return self._disturbed(self._coloured(pixels, rng), rng), classes
 
     def centred(self, picture: Any, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         """The largest centred crop, as it is."""
@@ -110,21 +113,38 @@ class Augmentation:
         return np.clip(grey[:, :, None] + saturation * (pixels - grey[:, :, None]), 0.0, 1.0)
 
 
+    def _disturbed(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if self.blur and rng.uniform() < 0.5:
+            pixels = _blurred(pixels, rng.uniform(0.0, self.blur))
+        if self.noise and rng.uniform() < 0.5:
+            deviation = np.float32(rng.uniform(0.0, self.noise))
+            pixels = np.clip(pixels + deviation * rng.standard_normal(pixels.shape, dtype=np.float32), 0.0, 1.0)
+        return pixels
+
+
 class Steps(torch.utils.data.Dataset):
     """Batch number ``step`` of a training: item i is the batch of step i, this process's rows of it.
 
-    Every picture is seen once an epoch, in an order of its own; the order, crops and colours are keyed by the seed,
-    the step and the row.
+    Every picture is seen once an epoch, or as often as ``times`` says of its source, in an order of its own; the order,
+    crops and colours are keyed by the seed, the step and the row.
     """
 
-    def __init__(self, packs: Sequence[Pack], augmentation: Augmentation, batch_size: int, seed: int, rows: Sequence[int]):
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        augmentation: Augmentation,
+        batch_size: int,
+        seed: int,
+        rows: Sequence[int],
+        times: Mapping[str, int] | None = None,
+    ):
         classes = {pack.classes for pack in packs if pack.classes}
         if len(classes) > 1:
             raise DataError(f"{', '.join(pack.path for pack in packs)} label different classes; train on packs of the same")
         self.classes = next(iter(classes), ())
         self.packs, self.augmentation = tuple(packs), augmentation
         self.batch_size, self.seed, self.rows = batch_size, seed, tuple(rows)
-        self.places = [(pack, index) for pack in self.packs for index in range(len(pack))]
+        self.places = _places(self.packs, times or {})
         self._orders: dict[int, np.ndarray] = {}
 
     def index(self, step: int, row: int) -> int:
@@ -165,6 +185,32 @@ class Steps(torch.utils.data.Dataset):
         return Batch(pixels, labels)
 
 
+def source_of(name: str) -> str:
+    """Where a picture of a pack is from.
+
+    >>> source_of("camvid/0001TP_006690")
+    'camvid'
+    """
+    return name.partition("/")[0]
+
+
+def _places(packs: Sequence[Pack], times: Mapping[str, int]) -> list[tuple[Pack, int]]:
+    """(pack, index) of what an epoch shows. Raises: DataError for a source that no pack holds, or if nothing is left."""
+    sources = {source_of(name) for pack in packs for name in pack.names}
+    for source in times:
+        if source not in sources:
+            raise DataError(f"data.times names '{source}', of which no pack holds a picture; {allowed(source, sources)}")
+    places = [
+        (pack, index)
+        for pack in packs
+        for index, name in enumerate(pack.names)
+        for _ in range(times.get(source_of(name), 1))
+    ]
+    if not places:
+        raise DataError(f"data.times is {dict(times)}, which leaves no picture to train on; give a source a number above 0")
+    return places
+
+
 def loader(steps: Steps, start: int, stop: int, workers: int) -> Iterator[Batch]:
     """The batches of steps start..stop-1 in order, made ahead by ``workers`` processes (0: when asked for)."""
     # with a generator of its own the loader leaves torch's global one alone
@@ -178,6 +224,18 @@ def _resized(picture: Any, box: tuple[float, float, float, float], size: tuple[i
 
     small = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box)
     return np.asarray(small, dtype=np.float32) / 255.0
+
+
+def _blurred(pixels: np.ndarray, deviation: float) -> np.ndarray:
+    """A Gaussian cut at three deviations, along both sides; edges are continued."""
+    reach = int(np.ceil(3.0 * deviation))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(deviation, 1e-6)) ** 2).astype(np.float32)
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        edges = [(reach, reach) if axis == other else (0, 0) for other in range(3)]
+        padded, length = np.pad(pixels, edges, mode="edge"), pixels.shape[axis]
+        pixels = sum(weight * padded.take(range(at, at + length), axis) for at, weight in enumerate(kernel))
+    return pixels
 
 
 def _picked(labels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:

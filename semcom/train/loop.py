@@ -112,7 +112,7 @@ class Training:
         self._identity = {**recipe.identity(), "packs": [pack.digest for pack in packs]}
         self._data = self._steps(packs)
         self._still = self._data.plain(SAMPLES)
-        self._networks(recipe.task.build())
+        self._networks(recipe.task.prepared(self._data))
         self._resume()
         if self._accelerator.is_main_process:
             write_text(self.folder / "recipe.yaml", recipe.text())
@@ -127,7 +127,8 @@ class Training:
             )
         rows = range(self._accelerator.process_index, size, processes)
         data = recipe.data
-        return Steps(packs, Augmentation(data.size, data.scale, data.flip, data.colour), size, recipe.seed, rows)
+        augmentation = Augmentation(data.size, data.scale, data.flip, data.colour, data.blur, data.noise)
+        return Steps(packs, augmentation, size, recipe.seed, rows, data.times)
 
     def _networks(self, task: Task) -> None:
         how = self.recipe.optimise
@@ -136,7 +137,8 @@ class Training:
         # convolutions are faster in this order of the axes, on CPUs as on GPUs
         plain = {name: network.to(self._device, memory_format=torch.channels_last) for name, network in drawn.items()}
         self._task, self._plain = task, plain
-        self._average = AveragedModel(next(iter(plain.values())), multi_avg_fn=averaging(how.ema))
+        # running statistics are averaged as the weights are: those of the latest weights would not fit the average
+        self._average = AveragedModel(next(iter(plain.values())), multi_avg_fn=averaging(how.ema), use_buffers=True)
         optimisers = {
             name: torch.optim.AdamW(network.parameters(), lr=how.learning_rate, betas=how.betas, weight_decay=how.weight_decay)
             for name, network in plain.items()

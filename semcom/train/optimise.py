@@ -33,10 +33,16 @@ def decay_at(count: int, decay: float) -> float:
 
 
 def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor], None]:
-    """For torch's AveragedModel: average <- d * average + (1 - d) * weights, d = decay_at(count, decay)."""
+    """For torch's AveragedModel: average <- d * average + (1 - d) * weights, d = decay_at(count, decay).
+
+    Numbers that count, such as a normalisation's number of batches, are taken over as they are.
+    """
 
     @torch.no_grad()
     def update(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor) -> None:
+        if not averages[0].is_floating_point():
+            torch._foreach_copy_(list(averages), list(weights))
+            return
         torch._foreach_lerp_(list(averages), list(weights), 1.0 - decay_at(int(count), decay))
 
     return update

@@ -44,6 +44,11 @@ class Data(Section):
     )
     flip: bool = Field(True, description="mirror half of the pictures left to right")
     colour: float = Field(0.2, ge=0.0, lt=1.0, description="brightness, contrast and saturation times 1 +- this")
+    blur: float = Field(0.0, ge=0.0, description="half of the crops are blurred by a Gaussian of up to this deviation, pixels")
+    noise: float = Field(0.0, ge=0.0, lt=1.0, description="half of the crops get white noise of up to this deviation, of 1")
+    times: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        {}, description="source -> how often an epoch shows each of its pictures, such as {camvid: 3}; once if not named"
+    )
 
 
 class Optimise(Section):
@@ -119,7 +124,7 @@ class Recipe(RecipeFile):
         """The same at toy size: seconds on one core, on the given packs. Shows that it runs, not that it learns."""
         optimise = self.optimise.model_copy(update={"steps": 3, "batch_size": 2, "warmup": 1})
         keep = self.keep.model_copy(update={"checkpoint_every": 2, "samples_every": 3})
-        data = self.data.model_copy(update={"size": (32, 64), "packs": tuple(packs)})
+        data = self.data.model_copy(update={"size": (32, 64), "packs": tuple(packs), "times": {}})
         execution = self.execution.model_copy(update={"workers": 0})
         changes = {"name": f"{self.name}-smoke", "data": data, "optimise": optimise, "keep": keep, "execution": execution}
         return self.model_copy(update={**changes, "task": self.task.smoke()})

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from semcom.component import Component
-from semcom.train.data import Batch, Draws
+from semcom.train.data import Batch, Draws, Steps
 
 
 class Task(Protocol):
@@ -34,7 +34,8 @@ class Task(Protocol):
         """Write what ships into ``folder``, and return the file of the weights."""
 
     def about(self, network: nn.Module) -> Mapping[str, Any]:
-        """What the card says of the network: "what" it is, the "losses" that took part, and what its loader must know."""
+        """What the card says of the network: "what" it is, the "losses" that took part, what its loader must know, and which
+        "packages" made it beside the usual ones."""
 
 
 class Turn:
@@ -46,7 +47,11 @@ class Turn:
 
 
 class TaskDescription(Component):
-    """Base of the descriptions of tasks: ``kind``, parameters, ``build() -> Task``."""
+    """Base of the descriptions of tasks: ``kind``, parameters, ``build() -> Task``, or ``prepared``."""
+
+    def prepared(self, data: Steps) -> Task:
+        """The prepared task, for a training on ``data``; most tasks need to know nothing of it."""
+        return self.build()
 
     def smoke(self) -> TaskDescription:
         """The same task with networks small enough for a test."""

@@ -45,5 +45,5 @@ class PriorTransmitter:
             parts={"image": nothing},
             budget=budget,
             image_size=images.size,
-            free=("prior: the average picture of the training set",),
+            free=("prior: the average picture and the most frequent classes of the training set",),
         )

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: package -> the packages of ours that it may import; a module may always import its own package
 FOUNDATION = {"semcom.classes", "semcom.errors", "semcom.units", "semcom.rng", "semcom.types", "semcom.component", "semcom.protocols", "semcom.registry"}
-SHARED_FORMATS = {"semcom.codecs", "semcom.softcast", "semcom.models", "semcom.latents"}
+SHARED_FORMATS = {"semcom.codecs", "semcom.softcast", "semcom.models", "semcom.latents", "semcom.maps"}
 PART = FOUNDATION | SHARED_FORMATS
 ALLOWED = {
     "channels": set(),
@@ -27,6 +27,7 @@ ALLOWED = {
     "semcom.softcast": FOUNDATION,
     "semcom.models": FOUNDATION | {"semcom.softcast"},
     "semcom.latents": FOUNDATION | {"semcom.models"},
+    "semcom.maps": FOUNDATION | {"semcom.codecs", "semcom.models"},
     "semcom.stats": FOUNDATION,
     "semcom.source": PART,
     "semcom.transmit": PART,

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 
-from semcom.classes import NAMES, UNKNOWN, VOID
+from semcom.classes import COLOURS, NAMES, UNKNOWN, VOID
 from semcom.figures.errors import NEW, REPAIRED, error_map
-from semcom.store.labels import COLOURS, evaluator_map, write_labels
+from semcom.store.labels import evaluator_map, write_labels
 from semcom.store.layout import Layout
 from semcom.store.writer import write_json, write_picture, write_rows
 
@@ -52,7 +52,7 @@ def mistaken(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def picture(labels: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
-    colours = np.array(list(COLOURS.values()), float)[np.minimum(labels, VOID)]
+    colours = np.array(COLOURS, float)[np.minimum(labels, VOID)]
     return np.clip(colours * 0.7 + 60 + np.random.default_rng(seed).normal(0, noise, (H, W, 3)), 0, 255).astype(np.uint8)
 
 

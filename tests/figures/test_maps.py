@@ -8,14 +8,14 @@ import stored
 from matplotlib.text import Text
 from PIL import Image
 
-from semcom.classes import NAMES, UNKNOWN, VOID
+from semcom.classes import COLOURS, NAMES, UNKNOWN, VOID
 from semcom.errors import DataError, StoreError
 from semcom.figures import style
 from semcom.figures.errors import ERROR_KINDS, NEW, REPAIRED, RIGHT, UNSCORED, WRONG_BEFORE, error_map
 from semcom.figures.sheet import Cell, sheet
 from semcom.figures.sheets import sheet_figures
 from semcom.figures.textures import CLASS_KINDS, FINENESS, painted
-from semcom.store.labels import COLOURS, UNKNOWN_COLOUR, read_labels, write_labels
+from semcom.store.labels import UNKNOWN_COLOUR, read_labels, write_labels
 from semcom.store.panel import panel_cells
 from semcom.store.reader import read_json
 
@@ -36,7 +36,7 @@ def test_a_map_comes_back_and_opens_in_its_colours(tmp_path):
     assert back.dtype == np.uint8
     np.testing.assert_array_equal(back, labels)
     seen = np.asarray(Image.open(tmp_path / "deep" / "map.png").convert("RGB"))
-    for value, colour in [*enumerate(COLOURS.values()), (UNKNOWN, UNKNOWN_COLOUR)]:
+    for value, colour in [*enumerate(COLOURS), (UNKNOWN, UNKNOWN_COLOUR)]:
         assert (seen[labels == value] == colour).all()
     assert read_labels(tmp_path / "none.png") is None
 
@@ -51,7 +51,7 @@ def test_what_is_no_map_is_one_clear_sentence(tmp_path):
 
 
 def test_colours_are_those_of_the_classes_and_of_void():
-    assert (*COLOURS,) == (*NAMES, "void") and list(CLASS_KINDS) == [*range(VOID + 1), UNKNOWN]
+    assert [kind.name for kind in CLASS_KINDS.values()] == [*NAMES, "void", "unknown"] and list(CLASS_KINDS) == [*range(VOID + 1), UNKNOWN]
 
 
 @pytest.mark.parametrize("kinds", [CLASS_KINDS, ERROR_KINDS], ids=["classes", "errors"])
@@ -76,7 +76,7 @@ def test_painting_keeps_every_pixel_in_its_place():
     assert picture.shape == (TRUTH.shape[0] * fine, TRUTH.shape[1] * fine, 3)
     blocks = picture.reshape(TRUTH.shape[0], fine, TRUTH.shape[1], fine, 3)
     plain = np.array([not CLASS_KINDS[value].texture for value in TRUTH.ravel()]).reshape(TRUTH.shape)
-    expected = np.array(list(COLOURS.values()))[TRUTH]
+    expected = np.array(COLOURS)[TRUTH]
     assert (blocks.transpose(0, 2, 1, 3, 4)[plain] == expected[plain][:, None, None]).all()
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from semcom.cli.main import app
 from semcom.errors import SemcomError, WeightsError
-from semcom.models import pretrained, storage, weights
+from semcom.models import hub, storage, weights
 from semcom.models.autoencoder import Autoencoder
 from semcom.models.pretrained import Pretrained
 from semcom.models.weights import Pinned
@@ -147,7 +147,7 @@ def test_a_hub_id_needs_a_commit_and_a_copy_and_says_where_to_put_it(cache, monk
         raise OSError("no network")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", no_network)
-    monkeypatch.setenv(pretrained.DOWNLOAD, "1")
+    monkeypatch.setenv(hub.DOWNLOAD, "1")
     with pytest.raises(WeightsError, match="the download failed .OSError."):
         Pretrained("owner/other", other).load()
     assert asked == [True, False]

@@ -83,6 +83,19 @@ def test_camvid_tuning_frames_are_kept_out_of_training_and_reports(camvid_folder
     assert (source.prior_labels() == 1).all()
 
 
+def test_training_images_are_loaded_by_name_and_give_the_classes_their_colours(camvid_folder):
+    source = CamVid(path=str(camvid_folder), size=SIZE).build()
+    names = source.training()
+    assert names == tuple(f"training/{name}" for name in ("0001TP_000400", "0016E5_02401", "0016E5_04000", "0016E5_05000"))
+    batch = source.load(names)
+    assert [labels.unique().tolist() for labels in batch.labels] == [[11], [1], [1], [3]]
+    colours = source.class_colours()
+    assert torch.allclose(colours[[1, 3, 11]], torch.tensor([5, 15, 55]).expand(3, 3).T / 255, atol=1e-6)
+    assert colours[[0, 2, 4]].isnan().all()
+    # train itself is reported: what systems may know is then what settings are tuned on
+    assert CamVid(path=str(camvid_folder), size=SIZE, split="train").build().training() == ("training/0016E5_00390", "training/0016E5_02400")
+
+
 def test_camvid_labels_are_its_classes(camvid_folder):
     source = CamVid(path=str(camvid_folder), size=SIZE).build()
     assert source.classes == camvid.NAMES and source.classes[11] == "void" and len(source.classes) == 12

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from semcom.errors import DataError, SemcomError, StoreError, WeightsError
-from semcom.models import weights
-from semcom.models.pretrained import Pretrained
+from semcom.models import storage, weights
 from semcom.train import checkpoint, loop
 from semcom.train.card import add_scores
 from semcom.train.loop import Training
@@ -164,10 +163,12 @@ def test_every_recipe_runs_at_toy_size_and_leaves_weights_that_load(path, tmp_pa
     following.train(path, [], tmp_path, "cpu", smoke=True, allow_plugins=False)
     printed = capsys.readouterr()
     assert "step 3 of 3, loss " in printed.err and "images/s" in printed.err
-    assert "Pinned('diffusion_pytorch_model.safetensors'" in printed.out and "'made up')," in printed.out
+    file = storage.weights_file(tmp_path / "weights")
+    assert f"Pinned({file.name!r}" in printed.out and "'made up')," in printed.out
+    storage.load_network(tmp_path / "weights")
     card = (tmp_path / "weights" / "CARD.md").read_text()
     assert (
-        Pretrained(str(tmp_path / "weights")).digest() in card
+        storage.digest(file) in card
         and "made up" in card
         and "semcom train" in card
         and "--smoke" in card

@@ -31,12 +31,13 @@ import numpy as np
 
 from semcom.codecs.label_map import coder
 from semcom.codecs.label_map.context import CLASSES
-from semcom.codecs.label_map.lossy import Fitted, fit, iou
+from semcom.codecs.label_map.lossy import LADDER, Fitted, fit, iou, simplify
 from semcom.codecs.label_map.resize import SIZES, resize
-from semcom.codecs.label_map.sliced import UNKNOWN, cost, decode_tiles, encode_tiles
+from semcom.codecs.label_map.sliced import UNKNOWN, cost, decode_tile, decode_tiles, encode_tiles, tiles
 
 __all__ = [
-    "CLASSES", "SIZES", "UNKNOWN", "Fitted", "cost", "decode", "decode_tiles", "encode", "encode_tiles", "fit", "iou", "resize",
+    "CLASSES", "LADDER", "SIZES", "UNKNOWN", "Fitted", "cost", "decode", "decode_tile", "decode_tiles", "encode", "encode_tiles",
+    "fit", "iou", "resize", "simplify", "tiles",
 ]  # fmt: skip
 
 

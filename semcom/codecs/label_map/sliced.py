@@ -40,6 +40,13 @@ def encode_tiles(labels: np.ndarray, grid: Grid, model: Network | None = None) -
     ]
 
 
+def decode_tile(data: bytes, size: tuple[int, int], grid: Grid, number: int, model: Network | None = None) -> np.ndarray:
+    """One tile uint8 [h, w] of a map of ``size``, by its number in the order of `tiles`. Raises: DataError where bytes are no map."""
+    rows, columns = list(tiles(size, grid))[number]
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    return coder.decode(data, shape, Place(rows.start, columns.start, size), model)
+
+
 def decode_tiles(
     parts: Sequence[bytes | None], size: tuple[int, int], grid: Grid, model: Network | None = None
 ) -> np.ndarray:
@@ -48,11 +55,10 @@ def decode_tiles(
     if len(parts) != len(places):
         raise DataError(f"{len(parts)} tiles were given for a grid of {grid[0]}x{grid[1]}; expected {len(places)}, None where lost")
     labels = np.full(size, UNKNOWN, dtype=np.uint8)
-    for part, (rows, columns) in zip(parts, places, strict=True):
+    for number, (part, place) in enumerate(zip(parts, places, strict=True)):
         if part is not None:
-            shape = (rows.stop - rows.start, columns.stop - columns.start)
             try:
-                labels[rows, columns] = coder.decode(part, shape, Place(rows.start, columns.start, size), model)
+                labels[place] = decode_tile(part, size, grid, number, model)
             except DataError:  # the checksum of a tile should have told; an unknown region is what it is
                 continue
     return labels
