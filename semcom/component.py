@@ -22,6 +22,12 @@ class Component(BaseModel):
     PARTS: ClassVar[frozenset[str]] = frozenset()
     #: source: the classes that its label maps hold, without void; empty without label maps
     LABELLED: ClassVar[tuple[str, ...]] = ()
+    #: link: its field that says how strong the noise is, where that is neither the channel nor the SNR; empty where it is
+    NOISE_AXIS: ClassVar[str] = ""
+    #: link: a caveat that every line of a table of results prints; empty where there is none
+    NOTE: ClassVar[str] = ""
+    #: transmit: sends nothing, so that no channel changes what is received
+    SILENT: ClassVar[bool] = False
     #: receive: the transmit kinds that it understands; empty where it takes any message
     TAKES: ClassVar[frozenset[str]] = frozenset()
 

@@ -50,6 +50,10 @@ TABLE: dict[str, dict[str, str]] = {
         "oracle_map": "semcom.transmit.oracle_map:OracleMap",
         "index_map": "semcom.transmit.index_map:IndexMap",
         "retrieval": "semcom.transmit.retrieval:Retrieval",
+        "physical_map": "semcom.transmit.physical_map:PhysicalMap",
+        "oracle_physical_map": "semcom.transmit.oracle_physical_map:OraclePhysicalMap",
+        "legacy_map": "semcom.transmit.legacy_map:LegacyMap",
+        "oracle_legacy_map": "semcom.transmit.oracle_legacy_map:OracleLegacyMap",
     },
     "link": {
         "digital": "semcom.link.digital:Digital",
@@ -58,6 +62,7 @@ TABLE: dict[str, dict[str, str]] = {
         "parts": "semcom.link.parts:Parts",
         "packet": "semcom.link.packet:Packet",
         "adaptive": "semcom.link.adaptive:Adaptive",
+        "gesco": "semcom.link.gesco:Gesco",
     },
     "receive": {
         "image_codec": "semcom.receive.image_codec:ImageCodec",

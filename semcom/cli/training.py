@@ -151,6 +151,25 @@ def tables(
     print(f"{path}: {path.stat().st_size / 2**10:.0f} KiB, SHA-256 {storage.digest(path)}")
 
 
+@weights.command()
+def heights(
+    folder: Annotated[Path, typer.Argument(metavar="SEGMENTER", help="The weights folder of a segmenter that `semcom train` wrote.")],
+    packs: Annotated[list[Path], typer.Argument(metavar="PACK...", help="Training pictures that `semcom pack` put together.")],
+    strength: Annotated[float, typer.Option(min=0.0, help="What the table is multiplied by; 0 takes it out.")] = 0.5,
+    source: Annotated[Optional[str], typer.Option(help="Count only the pictures of this source, such as camvid.")] = None,
+) -> None:
+    """Tell a trained segmenter how likely a class is at a pixel's height, as counted in the packs.
+
+    \b
+    semcom weights heights runs/segmenter_evaluator/weights packs/photos.safetensors --source camvid
+    """
+    from semcom.models.segmenter import identity
+    from semcom.train.heights import make
+
+    make(folder, packs, strength, source)
+    print(f"{folder}: heights of strength {strength:g} are in its config; its identity is now {identity(str(folder))}")
+
+
 def _checked() -> list[dict]:
     from semcom.models import weights as pinned
 

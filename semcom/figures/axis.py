@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semcom.figures import style
-from semcom.figures.labels import LABELS_OF_STEPS, SYSTEMS, axis_label
+from semcom.figures.labels import NUMBERED, SYSTEMS, axis_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class Scale:
             return Scale(values, tuple(map(float, range(len(values)))), True, False)
         ordered = tuple(sorted(values, key=numbers.get))
         last = axis.rsplit(".", 1)[-1]
-        if last in LABELS_OF_STEPS:
+        if last in NUMBERED:
             return Scale(ordered, tuple(map(float, range(len(ordered)))), False, False, True)
         ratio = last == "bandwidth_ratio"
         return Scale(ordered, tuple(numbers[v] for v in ordered), False, ratio)

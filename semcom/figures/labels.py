@@ -22,10 +22,10 @@ AXES = {
     "spacing": "Pilot spacing [subcarriers]",
     "known": "Known of the interferer",
     "bits": "Converter resolution [bit]",
-    "gesco_label": "GESCO noise label (not an SNR)",
+    "gesco_label": "GESCO's printed label (no SNR)",
 }
-#: fields whose numbers are labels of steps that are not as far apart as they say
-LABELS_OF_STEPS = ("gesco_label",)
+#: fields whose numbers are labels of steps, drawn at equal distances
+NUMBERED = {"gesco_label"}
 UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "ns": "ns", "kmh": "km/h", "deg": "degrees"}
 
 

@@ -92,8 +92,7 @@ class _Sent:
         quantity = self.plan["quantities"][metric]
         value = self.row[quantity.get("image") or metric]
         name, _, unit = quantity["label"].partition(" [")
-        number = f"{value:#.3g}".rstrip(".")
-        said = f"{number} {unit.rstrip(']')}" if unit else f"{name} {number}"
+        said = f"{f'{value:#.3g}'.rstrip('.')} {unit.rstrip(']')}" if unit else f"{name} {value:.3f}"
         return Cell(self.picture, "" if math.isnan(value) else said, "" if self.picture is not None else NOT_RUN)
 
     def map_cell(self, labels: np.ndarray | None, iou: str) -> Cell:

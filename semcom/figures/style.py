@@ -93,8 +93,8 @@ def looks(
 
     ``roles`` maps a name to "system" (also the default), "member" or "reference"; ``member_of`` maps a
     member to its envelope, whose stroke and colour it then takes (a lighter grey where that is a reference).
-    Systems that are ``dashed`` keep their place in the order, and so their colour and marker; where references are, the
-    dashes are theirs, and the others are dotted or dash-dotted.
+    Systems that are ``dashed`` keep their place in the order, and so their colour and marker. Where there are any, the
+    references that are not dashed are dotted or dash-dotted.
     """
     counts = {SYSTEM: 0, MEMBER: 0, REFERENCE: 0}
     table = {}
@@ -105,10 +105,9 @@ def looks(
             table[name] = replace(table[name], stroke=ORACLE_STROKE)
         counts[role] += 1
     references = [name for name in table if table[name].role == REFERENCE]
-    oracles = [name for name in references if name in dashed]
-    if oracles:
-        dashes, dots = REFERENCE_STROKES[::3], REFERENCE_STROKES[1:3]
-        for names, strokes in ((oracles, dashes), ([name for name in references if name not in dashed], dots)):
+    if any(name in dashed for name in table):
+        oracles, others = ([name for name in references if (name in dashed) is given] for given in (True, False))
+        for names, strokes in ((oracles, REFERENCE_STROKES[::3]), (others, REFERENCE_STROKES[1:3])):
             for number, name in enumerate(names):
                 table[name] = replace(table[name], stroke=strokes[number % len(strokes)])
     for member, envelope in (member_of or {}).items():

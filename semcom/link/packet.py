@@ -109,7 +109,7 @@ class Packet(Component):
         if self.link.CARRIES & transmit.CARRIES:
             return None
         what = {"bits": "bits", "reals": "real numbers"}
-        carried, made = (" and ".join(what[c] for c in sorted(side)) for side in (self.link.CARRIES, transmit.CARRIES))
+        carried, made = (" and ".join(what.get(c, c) for c in sorted(side)) for side in (self.link.CARRIES, transmit.CARRIES))
         return (
             f"link 'packet' over '{self.link.kind}' carries {carried} and transmit '{transmit.kind}' makes {made}; "
             "take another link inside"

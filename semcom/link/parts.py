@@ -102,7 +102,7 @@ class Parts(Component):
         for name, share in self.parts.items():
             if not share.link.CARRIES & transmit.CARRIES:
                 what = {"bits": "bits", "reals": "real numbers"}
-                carried, needed = (" and ".join(what[c] for c in sorted(side)) for side in (share.link.CARRIES, transmit.CARRIES))
+                carried, needed = (" and ".join(what.get(c, c) for c in sorted(side)) for side in (share.link.CARRIES, transmit.CARRIES))
                 made_of = f"transmit '{transmit.kind}' makes {needed}"
                 return f"the link of part '{name}' carries {carried} and {made_of}; give it another link"
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import lazy_loader as lazy
 
@@ -11,6 +12,9 @@ from semcom.classes import UNKNOWN, VOID
 from semcom.errors import ScenarioError, allowed
 from semcom.maps.resize import resize
 from semcom.types import Received, ReceivedBits, ReceivedReals
+
+if TYPE_CHECKING:
+    from semcom.maps.analog import Denoise
 
 torch = lazy.load("torch")
 
@@ -23,6 +27,9 @@ CLASSES = VOID + 1
 FORMS: dict[str, str] = {
     "coded_map": "semcom.maps.coded",
     "index_map": "semcom.maps.index",
+    "class_dct": "semcom.maps.transform",
+    "class_planes": "semcom.maps.planes",
+    "gesco_planes": "semcom.maps.gesco",
 }
 
 
@@ -80,12 +87,16 @@ def soft_map(received: Received) -> SoftMap:
     return _form(part).soft(part, received)
 
 
-def received_map(received: Received) -> ReceivedMap:
-    """The label map as it is, each form read in its plainest way. Raises: ScenarioError where no map was sent."""
+def received_map(received: Received, denoise: Denoise | None = None) -> ReceivedMap:
+    """The label map as it is, each form read in its plainest way; ``denoise``, of analog forms alone, reads them in another.
+
+    Raises: ScenarioError where no map was sent.
+    """
     part = received.parts.get(PART)
     if part is None:
         raise ScenarioError(f"a label map is wanted and the message has {', '.join(received.parts)}; send one, as part '{PART}'")
-    return _form(part).hard(part, received)
+    form = _form(part)
+    return form.hard(part, received) if denoise is None else form.hard(part, received, denoise)
 
 
 def _form(part: ReceivedBits | ReceivedReals):

@@ -24,7 +24,10 @@ Subject = Literal["reconstruction", "received"]
 Reference = Literal["truth", "original"]
 #: how a column says what it is about, and what it is compared with
 OF: Mapping[str, tuple[str, str]] = {"reconstruction": ("", ""), "received": ("_received", ", received map")}
-AGAINST: Mapping[str, tuple[str, str]] = {"truth": ("", ""), "original": ("_to_original", ", to the evaluator's map of the original")}
+AGAINST: Mapping[str, tuple[str, str]] = {
+    "truth": ("", ""),
+    "original": ("_to_original", ", to the evaluator's map of the original"),
+}
 #: a column about the original alone
 OF_ORIGINAL = "_of_original"
 
@@ -69,7 +72,8 @@ class Semantic(MetricDescription):
     share those that are best for its ``miou``.
 
     Shapes: pixels float32 [B, 3, H, W] in [0, 1] and maps int64 [B, H, W] -> float64 [B] a column; counts int64 [B, K (K + 1)].
-    Units: none, 0 to 1. References: Everingham, Van Gool, Williams, Winn, Zisserman 2010, section 4; Long, Shelhamer, Darrell 2015.
+    Units: none, 0 to 1. References: Everingham, Van Gool, Williams, Winn, Zisserman 2010, section 4;
+    Long, Shelhamer, Darrell 2015.
 
     Example::
 
@@ -79,11 +83,17 @@ class Semantic(MetricDescription):
     kind: Literal["semantic"] = "semantic"
     COLUMNS: ClassVar = {name: quantity for of in OF for against in AGAINST for name, quantity in _quantities(of, against)}
 
-    evaluator: str = Field("segmenter_evaluator", min_length=1, description="the segmenter: a name that ships, a folder, or a hub id")
-    of: tuple[Subject, ...] = Field(
-        ("reconstruction", "received"), min_length=1, description="reconstruction: the evaluator's map of it; received: the map that came with it"
+    evaluator: str = Field(
+        "segmenter_evaluator", min_length=1, description="the segmenter: a name that ships, a folder, or a hub id"
     )
-    against: tuple[Reference, ...] = Field(("truth",), min_length=1, description="truth: the source's labels; original: the evaluator's map of it")
+    of: tuple[Subject, ...] = Field(
+        ("reconstruction", "received"),
+        min_length=1,
+        description="reconstruction: the evaluator's map of it; received: the map that came with it",
+    )
+    against: tuple[Reference, ...] = Field(
+        ("truth",), min_length=1, description="truth: the source's labels; original: the evaluator's map of it"
+    )
 
     def quantities(self) -> Mapping[str, Quantity]:
         chosen = {name for of in self.of for against in self.against for name, _ in _quantities(of, against)}
@@ -105,7 +115,8 @@ class Semantic(MetricDescription):
         if not labelled:
             return f"semantic compares with label maps, and source '{kind}' has none; {instead}"
         other = [name for name in labelled if name not in NAMES]
-        return f"semantic scores {', '.join(NAMES)}, and source '{kind}' labels other classes ({', '.join(other[:3])}, ...); {instead}"
+        others = ", ".join(other[:3])
+        return f"semantic scores {', '.join(NAMES)}, and source '{kind}' labels other classes ({others}, ...); {instead}"
 
     def identity(self) -> dict[str, Any]:
         """Parameters, version and the digest of the evaluator in place of where it lies; the size is the source's."""
@@ -161,7 +172,7 @@ class SemanticScores:
         return found
 
     def of_maps(self, pair: Pair) -> Mapping[str, torch.Tensor]:
-        """Every column and every count that the maps of ``pair`` give. Raises: DataError where shapes do not fit or labels are missing."""
+        """All columns and counts that the maps of ``pair`` give. Raises: DataError for shapes that differ or missing labels."""
         truth = self._checked(pair)
         before = self.of_originals(pair.original)
         maps = {"reconstruction": lambda: self.labels(pair.reconstruction), "received": lambda: pair.received}
@@ -180,7 +191,8 @@ class SemanticScores:
 
     def _scores(self, predicted: torch.Tensor, reference: torch.Tensor, end: str) -> dict[str, torch.Tensor]:
         counts = confusion(reference, predicted, K)
-        return {f"confusion{end}": counts.flatten(1), f"miou_image{end}": mean_iou(counts), f"pixel_accuracy{end}": pixel_accuracy(counts)}
+        per_image = {f"miou_image{end}": mean_iou(counts), f"pixel_accuracy{end}": pixel_accuracy(counts)}
+        return {f"confusion{end}": counts.flatten(1), **per_image}
 
     def _errors(self, truth: torch.Tensor, before: torch.Tensor, now: torch.Tensor, end: str) -> dict[str, torch.Tensor]:
         labelled = (truth < K).sum((1, 2)).double()
@@ -195,7 +207,8 @@ class SemanticScores:
         given = {"truth": pair.truth, "received map": pair.received, "reconstruction": pair.reconstruction[:, 0]}
         for what, value in given.items():
             if value is not None and tuple(value.shape) != shape:
-                raise DataError(f"semantic: the {what} is {tuple(value.shape)} and the original {shape}; expected one size [B, H, W]")
+                found = tuple(value.shape)
+                raise DataError(f"semantic: the {what} is {found} and the original {shape}; expected one size [B, H, W]")
         if "truth" not in self.against:
             return None
         if pair.truth is None:

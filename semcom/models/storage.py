@@ -141,9 +141,14 @@ def facts(folder: Path) -> dict[str, Any]:
 
 
 def write_facts(folder: Path, values: dict[str, Any]) -> None:
-    temporary = folder / f".{FACTS}"
+    write_json(folder / FACTS, values)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(f".{path.name}")
     temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / FACTS)
+    os.replace(temporary, path)
 
 
 def config(folder: Path) -> dict[str, Any]:

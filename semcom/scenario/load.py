@@ -16,7 +16,7 @@ from semcom.errors import ScenarioError, allowed
 from semcom.scenario import overrides as beside
 from semcom.scenario.axes import named
 from semcom.scenario.axis_reader import AxisReader
-from semcom.scenario.components import parse, unfold
+from semcom.scenario.components import find, parse, unfold
 from semcom.scenario.paths import order, split
 from semcom.scenario.scenario import Scenario, Section, axes_of, ratio, resolve, targets, text_of
 from semcom.scenario.schema import Classes, Curves, Figures, Panel, ScenarioFile
@@ -91,6 +91,7 @@ class _Checker:
         self.problems += reader.problems
         self._require(systems, file)
         self._resolve()
+        self._noise(systems)
         self._labels(systems)
         metrics = self._metrics(file.metrics)
         figures = self._figures(file.figures, metrics)
@@ -215,6 +216,38 @@ class _Checker:
             except ValueError as error:
                 own = {axis: value for axis, value in point.values.items() if axis != "snr_db"}
                 self.problems.append(Problem(("channel",), f"{error}{_at(own) if own else ''}"))
+
+    def _noise(self, systems: Mapping[str, Mapping[str, Any]]) -> None:
+        """Nothing is drawn against an SNR that it does not meet, nor beside what does."""
+        axis_of = {name: self._noise_axis(name) for name in systems}
+        own = {name: axis for name, axis in axis_of.items() if axis}
+        if not own:
+            return
+        name, field = next(iter(own.items()))
+        kind = f"the noise of system '{name}' is that of its {field}, whatever the SNR"
+        instead = f"sweep systems.*.link.{field} and give snr_db one value, which is not met"
+        if "snr_db" in self.axes:
+            self.problems.append(Problem(("sweep", "snr_db"), f"{kind}; {instead}"))
+        elif not self.axes:
+            self.problems.append(Problem((), f"{kind}, and where nothing is swept snr_db is the axis; {instead}"))
+        for other in axis_of.keys() - own.keys():
+            if axis_of[other] is not None and not self._is_silent(other):
+                sentence = f"'{other}' meets the scenario's SNR and '{name}' does not; give each a scenario of its own"
+                self.problems.append(Problem(("systems", other), sentence))
+
+    def _noise_axis(self, system: str) -> str | None:
+        """The field of a system's link that its noise follows, "" where that is the SNR; None where the link is wrong."""
+        found = self._description(system, "link")
+        return None if found is None else getattr(found, "NOISE_AXIS", "")
+
+    def _is_silent(self, system: str) -> bool:
+        return getattr(self._description(system, "transmit"), "SILENT", False)
+
+    def _description(self, system: str, role: str) -> type[BaseModel] | None:
+        """The class of one of a system's parts; None where it is wrong, which is said elsewhere."""
+        written = self.data["systems"][system].get(role)
+        found = None if written is None else find(role, unfold(written), ("systems", system, role), self.allow_plugins)
+        return None if found is None or isinstance(found, Problem) else found
 
     def _labels(self, systems: Mapping[str, Mapping[str, Any]]) -> None:
         """Figures and tables tell systems apart by their labels."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 #: what bit errors are counted in; read from the unit of a system's first metric
 COUNTS = ("raw_bit_errors", "raw_bits", "bit_errors", "bits", "block_errors", "blocks", "frame_failures", "frames", "lost", "sent")
 
-#: what else a transmission reports, and how a point says it: retransmissions spend channel uses, amplifiers meet peaks
-REPORTED = {"channel_uses_spent": ("mean", "max"), "papr_db": ("mean",)}
+#: what else a transmission reports, and how a point says it: retransmissions spend channel uses, amplifiers meet peaks,
+#: and a label that is printed as an SNR is another PSNR and another SNR
+REPORTED = {"channel_uses_spent": ("mean", "max"), "papr_db": ("mean",), "gesco_psnr_db": ("mean",), "gesco_snr_db": ("mean",)}
 
 
 def rows_of(layout: Layout) -> pd.DataFrame:
@@ -114,8 +115,9 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
 def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     """The IoU of each class at every point of every curve of a pooled metric, and the errors in it; empty where there is none.
 
-    Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals; ``pixels``, the share of
-    the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true pixels, from summed counts.
+    Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals; ``pixels``, the
+    share of the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true pixels, from
+    summed counts.
     """
     import pandas as pd
 
@@ -131,7 +133,8 @@ def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
         for values, part in mine.groupby(["system", *axes], sort=False, dropna=False):
             at = dict(zip(["system", *axes], values, strict=True))
             for fill in ("grey", "prior") if at["system"] in failed else ("grey",):
-                lines += [{**at, "metric": metric, "fill": fill, **line} for line in class_lines(rows.loc[part.index], quantity, fill, plan)]
+                found = class_lines(rows.loc[part.index], quantity, fill, plan)
+                lines += [{**at, "metric": metric, "fill": fill, **line} for line in found]
     table = pd.DataFrame(lines)
     if lines:
         table = _in_order(table.merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left"), plan)

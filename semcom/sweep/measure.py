@@ -60,7 +60,8 @@ class Measure:
         if fresh:
             rows = torch.tensor(sorted(fresh.values()), device=pictures.device)
             pick = lambda x: None if x is None else x[rows.to(x.device)]  # noqa: E731
-            values = evaluate(self.metrics, Pair(pick(originals).to(pictures.device), pictures[rows], pick(truth), pick(received)))
+            pair = Pair(pick(originals).to(pictures.device), pictures[rows], pick(truth), pick(received))
+            values = evaluate(self.metrics, pair)
             for place, row in enumerate(rows.tolist()):
                 self._known[keys[row]] = self._row(values, place)
         result = [self._known[key] for key in keys]
@@ -70,7 +71,8 @@ class Measure:
 
     def _row(self, values: Mapping[str, torch.Tensor], place: int) -> Values:
         numbers = {column: float(values[column][place]) if column in values else math.nan for column in self.numbers}
-        return numbers | {name: values[name][place].cpu().numpy().astype("int32") if name in values else None for name in self.counts}
+        vector = lambda name: values[name][place].cpu().numpy().astype("int32")  # noqa: E731
+        return numbers | {name: vector(name) if name in values else None for name in self.counts}
 
     def nothing(self) -> Values:
         """What stands in a row of which nothing was measured."""

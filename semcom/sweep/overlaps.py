@@ -83,8 +83,10 @@ def class_lines(rows: pd.DataFrame, quantity: Quantity, fill: str, plan: dict[st
     intervals = class_intervals(Overlaps.of(overlaps_of(counts, quantity, scored), *belongs))
     weight = 1.0 / rows.groupby("image")["repeat"].transform("size").to_numpy()
     true = (counts.reshape(-1, K, K + 1).sum(2) * weight[:, None]).sum(0)
-    of_original = overlaps_of(counts_of(rows, quantity.original), quantity, scored) if quantity.original else np.zeros((len(rows), 2, K))
-    original = (of_original * weight[:, None, None]).sum(0)
+    original = np.zeros((2, K))
+    if quantity.original:
+        of_original = overlaps_of(counts_of(rows, quantity.original), quantity, scored)
+        original = (of_original * weight[:, None, None]).sum(0)
     wrong = {name: _by_class(rows, quantity, name, twin, weight) for name in ("new_errors", "repaired_errors")}
     for place, interval in enumerate(intervals):
         if math.isnan(interval.mean):
@@ -103,5 +105,7 @@ def _by_class(rows: pd.DataFrame, quantity: Quantity, name: str, twin: str, weig
     column = f"{name}_by_class{quantity.counts.removeprefix('confusion')}"
     if not quantity.original or column not in rows:
         return np.full(K, math.nan)
-    pairs = zip(rows[f"{column}{twin}"].to_numpy(), rows[column].to_numpy(), strict=True)
-    return sum(share * np.asarray(own if _is_counts(own) else other, dtype=np.float64) for share, (own, other) in zip(weight, pairs, strict=True))
+    total = np.zeros(K)
+    for share, own, other in zip(weight, rows[f"{column}{twin}"].to_numpy(), rows[column].to_numpy(), strict=True):
+        total += share * (own if _is_counts(own) else other)
+    return total

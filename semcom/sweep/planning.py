@@ -102,11 +102,14 @@ class Planner:
             "source_of": {unit.id: source_key(unit.source) for unit in plan.units.values()},
             "images": {key: [vars(ref) for ref in refs] for key, refs in plan.images.items()},
             **self._maps(),
-            "notes": {key: source.note for key, source in sources.items()},
+            "notes": {key: source.note for key, source in sources.items()} | self._link_notes(),
             "skipped": {key: dict(source.skipped()) for key, source in sources.items() if source.skipped()},
             "figures": scenario.figures.model_dump(mode="json"),
         }
 
+    def _link_notes(self) -> dict[str, str]:
+        links = [unit.system.link for unit in self.plan.units.values()]
+        return {link.kind: link.NOTE for link in links if getattr(link, "NOTE", "")}
 
     def _maps(self) -> dict[str, Any]:
         """Who read the pictures, and which of its classes each source labels; nothing where nobody did."""
@@ -116,11 +119,10 @@ class Planner:
         sources = {source_key(point.source): point.source for point in self.scenario.points()}
         scored = {key: [NAMES[place] for place in np.flatnonzero(scored_classes(source))] for key, source in sources.items()}
         sizes = sorted({tuple(source.size) for source in sources.values()})
+        known = {"name": evaluator.name, "digest": evaluator.digest, "classes": list(NAMES), "sizes": list(map(list, sizes))}
         return {
             "classes": {key: {"names": list(NAMES), "scored": names} for key, names in scored.items()},
-            "evaluators": [
-                {"name": evaluator.name, "digest": evaluator.digest, "classes": list(NAMES), "sizes": [list(size) for size in sizes]}
-            ],
+            "evaluators": [known],
         }
 
 

@@ -120,7 +120,7 @@ def _infeasible(row: Row, reason: str, measure: Measure) -> dict[str, Any]:
 
 
 def _measured(with_grey: Values, with_prior: Values, ok: bool, measure: Measure) -> Values:
-    """A row's numbers and counts, and their twins of the prior; counts of a row that arrived have none, since they would be the same."""
+    """A row's numbers and counts, and their twins of the prior; the counts of a row that arrived have none: they are the same."""
     twins = {name: value for name, value in with_prior.items() if name not in measure.fixed}
     twins |= {name: None for name in measure.counts if ok and name in twins}
     return {**with_grey, **{f"{name}@prior": value for name, value in twins.items()}}

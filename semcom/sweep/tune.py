@@ -78,7 +78,7 @@ class Tuner:
                 sign = 1.0 if self.measure.quantities[column].better == "higher" else -1.0
                 if math.isfinite(value) and (column not in best or sign * value > best[column][0]):
                     best[column] = (sign * value, settings)
-        # nothing fits: any setting says why; a quantity that no candidate has (a map of a system without one) takes those of the first
+        # nothing fits: any setting says why; what no candidate has (the map of a system without one) takes those of the first
         first = next(iter(best.values()))[1] if best else next(_combinations(spec.tuned))
         leaders = {column: quantity.tuned_with or column for column, quantity in self.measure.quantities.items()}
         return {column: best[leader][1] if leader in best else first for column, leader in leaders.items()}
@@ -177,7 +177,7 @@ def _means(values: Sequence[Values]) -> Means:
 
 
 def _scores(means: Means, measure: Measure, scored: np.ndarray) -> dict[str, float]:
-    """Every quantity of a system whose rows have these means; a pooled one follows from its counts, which add as they do in a table."""
+    """Every quantity of a system whose rows have these means; a pooled one follows from its counts, as in a table."""
     return {column: _score(means, column, quantity, scored) for column, quantity in measure.quantities.items()}
 
 

@@ -72,6 +72,7 @@ def render(facts: Mapping[str, Any]) -> str:
         *(_scores(facts["scores"]) if facts["scores"] else [NO_SCORES]),
         "",
         *_perceptual(facts.get("perceptual", {})),
+        *_heights(facts.get("heights", {})),
         "## How it was made",
         "",
         "```console",
@@ -118,12 +119,29 @@ def _perceptual(found: Mapping[str, Any]) -> list[str]:
     return ["## lpips_semcom, the distance on this encoder's features", "", text, ""]
 
 
-def add_perceptual(folder: Path, found: Mapping[str, Any]) -> None:
-    """Put what `benchmarks/perceptual.py` found into the card of ``folder``. Raises: WeightsError."""
-    facts = _facts(folder)
-    facts["perceptual"] = dict(found)
+def _heights(found: Mapping[str, Any]) -> list[str]:
+    if not found:
+        return []
+    where = "the training labels" if found["source"] == "all" else f"the training labels of {found['source']}"
+    return [
+        "## Heights",
+        "",
+        f"To the scores of a class {found['strength']:g} log p(class | height of the pixel) / p(class) is added, counted in {where}: "
+        "pictures are taken to be framed as those are (`config.json`).",
+        "",
+    ]
+
+
+def renew(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Change what the card of ``folder`` says. Raises: WeightsError."""
+    facts = {**_facts(folder), **changes}
     storage.write_facts(folder, facts)
     write_text(folder / storage.CARD, render(facts))
+
+
+def add_perceptual(folder: Path, found: Mapping[str, Any]) -> None:
+    """Put what `benchmarks/perceptual.py` found into the card of ``folder``. Raises: WeightsError."""
+    renew(folder, {"perceptual": dict(found)})
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -167,6 +167,10 @@ class Steps(torch.utils.data.Dataset):
         """float32 [H, W, 3] of one picture, not augmented."""
         return self.augmentation.centred(*self._decoded(place))[0]
 
+    def labels(self, place: int) -> np.ndarray | None:
+        """uint8 [H, W] of one picture, not augmented; None where there are no classes."""
+        return self.augmentation.centred(*self._decoded(place))[1]
+
     def _example(self, step: int, row: int) -> tuple[np.ndarray, np.ndarray | None]:
         rng = generator(self.seed, "train", "augment", step, row)
         return self.augmentation(*self._decoded(self.index(step, row)), rng)

@@ -26,6 +26,7 @@ class Prior(Component):
 
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits"})
     PARTS: ClassVar[frozenset[str]] = frozenset({"image"})
+    SILENT: ClassVar[bool] = True
 
     kind: Literal["prior"] = "prior"
 

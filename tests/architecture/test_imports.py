@@ -27,7 +27,7 @@ ALLOWED = {
     "semcom.softcast": FOUNDATION,
     "semcom.models": FOUNDATION | {"semcom.softcast"},
     "semcom.latents": FOUNDATION | {"semcom.models"},
-    "semcom.maps": FOUNDATION | {"semcom.codecs", "semcom.models"},
+    "semcom.maps": FOUNDATION | {"semcom.codecs", "semcom.models", "semcom.softcast"},
     "semcom.stats": FOUNDATION,
     "semcom.source": PART,
     "semcom.transmit": PART,

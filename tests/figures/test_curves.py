@@ -346,10 +346,12 @@ def test_labels_that_are_no_distances_stand_at_equal_ones():
     ax.figure.draw_without_rendering()
     assert [t.get_text() for t in ax.get_xticklabels()] == [str(v) for v in at.values()]
     np.testing.assert_array_equal(lines(ax)["SoftCast"].get_xdata(), range(8))
-    assert lines(ax)["SoftCast"].get_linestyle() == "-" and "not an SNR" in ax.get_xlabel()
+    assert lines(ax)["SoftCast"].get_linestyle() == "-" and "no SNR" in ax.get_xlabel()
 
 
 def test_references_that_are_given_the_truth_are_the_dashed_ones():
     looks = style.looks(["prior", "oracle", "capacity"], dict.fromkeys(["prior", "oracle", "capacity"], "reference"), dashed={"oracle"})
     assert looks["oracle"].stroke == (0, (4, 2)) and len({one.stroke for one in looks.values()}) == 3
     assert all(one.color == style.REFERENCE_COLOR for one in looks.values())
+    beside = style.looks(["a", "prior"], {"prior": "reference"}, dashed={"a"})
+    assert beside["prior"].stroke == (0, (1, 1.2)) and style.looks(["a", "prior"], {"prior": "reference"})["prior"].stroke == (0, (4, 2))

@@ -85,6 +85,15 @@ def test_upsampled_is_the_network_on_the_enlarged_picture(tiny):
     torch.testing.assert_close(larger(pixels), functional.avg_pool2d(tiny(enlarged), 2), rtol=1e-4, atol=1e-4)
 
 
+def test_a_placed_network_is_told_the_height_from_minus_1_to_1():
+    net, seen = made(placed=True), []
+    net.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    net(picture(32, 64))
+    assert seen[0].shape == (2, 4, 32, 64)
+    torch.testing.assert_close(seen[0][:, 3], torch.linspace(-1, 1, 32)[None, :, None].expand(2, 32, 64))
+    torch.testing.assert_close(seen[0][:, :3], (picture(32, 64) - net.mean) / net.deviation)
+
+
 def test_in_use_a_batch_normalisation_is_a_scale_and_a_shift(tiny):
     before, pixels = {name: value.clone() for name, value in tiny.state_dict().items()}, picture()
     small = storage.in_use(tiny)

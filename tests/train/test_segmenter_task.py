@@ -9,18 +9,18 @@ import torch
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
-from semcom.errors import DataError, ScenarioError
-from semcom.models import storage
+from semcom.errors import DataError, ScenarioError, WeightsError
+from semcom.models import storage, weights
 from semcom.models.eight_bit import dequantise, quantise
-from semcom.models.segmenter import NAMES, named
+from semcom.models.segmenter import NAMES, identity, named
 from semcom.models.segmenter.classes import COLOURS
-from semcom.train import loop, pack, toy
+from semcom.train import heights, loop, pack, toy
 from semcom.train.data import Augmentation, Batch, Draws, Steps
 from semcom.train.loop import Training
 from semcom.train.pack import Pack
 from semcom.train.recipe import load
 from semcom.train.task import Turn
-from semcom.train.tasks.segmenter import IGNORED, Losses, SegmenterTask, class_weights, cross_entropy, shares
+from semcom.train.tasks.segmenter import IGNORED, Losses, SegmenterTask, class_weights, cross_entropy, pasted, shares
 
 ROOT = Path(__file__).resolve().parents[2]
 #: FPN's decoder has dropout, whose draws must be the same after a kill
@@ -192,6 +192,62 @@ def test_blur_and_noise_do_what_they_say_and_leave_the_other_draws_alone():
     # half of 60, to four standard deviations
     assert all(abs(count - 30) < 4 * np.sqrt(15) for count in changed.values())
     assert np.allclose(Augmentation((8, 16), blur=3.0)._disturbed(np.full((8, 16, 3), 0.3, np.float32), np.random.default_rng(0)), 0.3)
+
+
+def test_a_pasted_rectangle_is_the_next_pictures_with_its_labels_where_it_lay():
+    labels = torch.arange(4 * 32 * 64).reshape(4, 32, 64)
+    made = pasted(Batch(labels[:, None].float().expand(-1, 3, -1, -1), labels), Draws(0, 0, range(4)), 1.0)
+    own, next_ = made.labels == labels, made.labels == labels.roll(-1, 0)
+    assert torch.equal(made.pixels[:, 1].long(), made.labels)
+    assert (own ^ next_).all()
+    for inside in next_:
+        rows, columns = inside.any(1).nonzero().ravel(), inside.any(0).nonzero().ravel()
+        assert inside.sum() == len(rows) * len(columns) == (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+        assert 0.2 * 32 - 1 <= len(rows) <= 0.5 * 32 + 1 and 0.2 * 64 - 1 <= len(columns) <= 0.5 * 64 + 1
+    assert torch.equal(pasted(made, Draws(0, 0, range(4)), 0.0).labels, made.labels)
+
+
+def test_the_share_of_pictures_with_a_pasted_rectangle():
+    labels, share, count = torch.arange(400)[:, None, None].expand(-1, 8, 8), 0.3, 400
+    found = pasted(Batch(torch.zeros(count, 3, 8, 8), labels), Draws(1, 0, range(count)), share)
+    touched = (found.labels != labels).flatten(1).any(1).float().mean()
+    assert abs(float(touched) - share) < 4 * (share * (1 - share) / count) ** 0.5
+
+
+def test_heights_are_the_log_ratios_of_the_labels(tmp_path):
+    """Sky above, road below, a car anywhere: the table says so, and a pixel of the car's row changes by nothing."""
+    rows = np.repeat(np.array([0, 0, 8, 8, 3, 3, 3, 3]), 4)[:, None] * np.ones((1, 64), int)
+    rows[:, :8] = 8
+    item = pack.Item("made/0", "0", np.zeros((32, 64, 3), np.uint8), rows.astype(np.uint8))
+    pack.write(tmp_path / "one.safetensors", [item], toy.CLASSES)
+    counts = heights.frequencies([Pack.open(tmp_path / "one.safetensors")], (32, 64))
+    assert counts.sum() == 32 * 64 and counts[0, :4].tolist() == [112.0] * 4 and counts[8].min() == 16.0
+    table, share = heights.told(counts), counts.sum(1) / counts.sum()
+    assert table[3, -1] == pytest.approx(np.log((0.999 * 112 / 128 + 0.001 * share[3]) / share[3]))
+    assert table[0, -1] == pytest.approx(np.log(0.001)) and (table[5] == 0.0).all()
+    # p(class | height) stays a distribution
+    np.testing.assert_allclose((share[:, None] * np.exp(table))[share > 0].sum(0), 1.0)
+
+
+def test_heights_go_into_a_trained_segmenter_and_out_again(recipe, tmp_path, toy_pack):
+    finish(Training(recipe(task=TASK, optimise__steps=3), tmp_path))
+    folder, pixels = tmp_path / "weights", torch.rand(2, 3, 32, 64, generator=torch.Generator().manual_seed(2))
+    before, name = named(str(folder)), identity(str(folder))
+    heights.make(folder, [toy_pack], 0.7, size=(16, 32))
+    after = named(str(folder))
+    assert identity(str(folder)) != name and "## Heights" in (folder / "CARD.md").read_text()
+    table = 0.7 * heights.told(heights.frequencies([Pack.open(toy_pack)], (16, 32)))
+    added = (after(pixels) - before(pixels))[0, :, :, 0]
+    # 32 rows over 16 bands: two rows a band, a quarter of a band above and below its centre; the config keeps three digits
+    expected = 0.75 * table[:, 1:-1] + 0.25 * table[:, :-2]
+    np.testing.assert_allclose(added[:, 2:-2:2].numpy(), expected, atol=1e-3)
+    assert after.probabilities(pixels).sum(1).allclose(torch.ones(2, 32, 64), atol=1e-5)
+    heights.make(folder, [toy_pack], 0.0)
+    assert identity(str(folder)) == name and "## Heights" not in (folder / "CARD.md").read_text()
+    with pytest.raises(DataError, match="there is no source 'camvid' in the packs; allowed: toy0, "):
+        heights.make(folder, [toy_pack], source="camvid")
+    with pytest.raises(WeightsError, match="holds a JSCC; give the folder of a Segmenter"):
+        heights.make(weights.ROOT / "jscc", [toy_pack])
 
 
 def test_what_cannot_be_is_refused(recipe, tmp_path, toy_pack):

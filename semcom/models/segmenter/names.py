@@ -65,5 +65,6 @@ def _folder(name: str) -> Path:
 
 def _digest(folder: Path) -> str:
     """Two segmenters with the same weights differ if one of them looks into the mirror."""
-    said = {key: value for key, value in storage.config(folder).items() if not key.startswith("_") and "version" not in key}
+    given = {key: value for key, value in storage.config(folder).items() if value is not None}
+    said = {key: value for key, value in given.items() if not key.startswith("_") and "version" not in key}
     return hashlib.sha256(f"{storage.digest(storage.weights_file(folder))} {json.dumps(said, sort_keys=True)}".encode()).hexdigest()

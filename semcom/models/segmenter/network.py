@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,10 @@ class Segmenter(ModelMixin, ConfigMixin):
 
     ``architecture``, ``encoder``, ``depth`` and ``options`` are the class, encoder_name, encoder_depth and further arguments
     of segmentation-models-pytorch. ``mirrored``: probabilities are averaged over the picture and its mirror image.
-    ``upsampled``: the network sees the picture enlarged by this factor, and its scores are brought back.
+    ``upsampled``: the network sees the picture enlarged by this factor, and its scores are brought back. ``heights``: what is
+    added to the scores of each class from the top of the picture to its bottom, [11] rows of as many numbers
+    (`semcom weights heights`). ``placed``: a fourth plane tells the network how high in the picture a pixel lies, from -1 at
+    the top to 1 at the bottom (Liu et al. 2018, CoordConv).
 
     Shapes: pixels float32 [B, 3, H, W] in [0, 1], any H and W; probabilities float32 [B, 11, H, W] in the order of
     `semcom.models.segmenter.NAMES`. Sides that the encoder cannot halve often enough are continued by their last pixels.
@@ -38,12 +41,16 @@ class Segmenter(ModelMixin, ConfigMixin):
         options: dict[str, Any] | None = None,
         mirrored: bool = False,
         upsampled: float = 1.0,
+        heights: list[list[float]] | None = None,
+        placed: bool = False,
     ):
         super().__init__()
-        self.net = library_network(architecture, encoder, depth, options or {})
+        self.net = library_network(architecture, encoder, depth, {**(options or {}), **({"in_channels": 4} if placed else {})})
         self.multiple = int(self.net.encoder.output_stride)
         for name, values in (("mean", MEAN), ("deviation", DEVIATION)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        table = None if heights is None else torch.tensor(heights)[None, :, :, None]
+        self.register_buffer("by_height", table, persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Scores before the softmax, [B, 11, H, W]."""
@@ -52,12 +59,13 @@ class Segmenter(ModelMixin, ConfigMixin):
         size, factor = pixels.shape[2:], self.config.upsampled
         if factor != 1.0:
             pixels = _resized(pixels, [round(side * factor) for side in size])
-        seen = self._continued((pixels - self.mean) / self.deviation)
+        seen = self._continued(self._placed((pixels - self.mean) / self.deviation))
         scores = self.net(seen)
         if scores.shape[2:] != seen.shape[2:]:
             scores = _resized(scores, seen.shape[2:])
         scores = scores[:, :, : pixels.shape[2], : pixels.shape[3]]
-        return scores if factor == 1.0 else _resized(scores, size)
+        scores = scores if factor == 1.0 else _resized(scores, size)
+        return scores if self.by_height is None else scores + _resized(self.by_height, (size[0], 1))
 
     def probabilities(self, pixels: torch.Tensor) -> torch.Tensor:
         """float32 [B, 11, H, W]; they sum to 1."""
@@ -69,6 +77,12 @@ class Segmenter(ModelMixin, ConfigMixin):
     def labels(self, pixels: torch.Tensor) -> torch.Tensor:
         """The most probable class of each pixel, int64 [B, H, W]."""
         return self.probabilities(pixels).argmax(dim=1)
+
+    def _placed(self, pixels: torch.Tensor) -> torch.Tensor:
+        if not self.config.placed:
+            return pixels
+        rows = torch.linspace(-1.0, 1.0, pixels.shape[2], dtype=pixels.dtype, device=pixels.device)
+        return torch.cat([pixels, rows[:, None].expand(len(pixels), 1, *pixels.shape[2:])], dim=1)
 
     def _continued(self, pixels: torch.Tensor) -> torch.Tensor:
         bottom, right = (-side % self.multiple for side in pixels.shape[2:])
@@ -101,17 +115,17 @@ def library_network(architecture: str, encoder: str, depth: int, options: Mappin
             f"segmentation-models-pytorch builds no {architecture} with encoder {encoder} of depth {depth} and options "
             f"{dict(options)} ({reason}); change one of them"
         ) from error
-    _without_idle(net)
+    _without_idle(net, given.get("in_channels", 3))
     return net
 
 
-def _without_idle(net: nn.Module) -> None:
+def _without_idle(net: nn.Module, planes: int) -> None:
     """Leave out the stages of the encoder that its depth does not reach: they would be trained, kept and shipped for nothing."""
     ran: set[nn.Module] = set()
     hooks = [module.register_forward_hook(lambda module, *_: ran.add(module)) for module in net.encoder.modules()]
     training = net.training
     with torch.no_grad():
-        net.encoder.eval()(torch.zeros(1, 3, 64, 64))
+        net.encoder.eval()(torch.zeros(1, planes, 64, 64))
     net.train(training)
     for hook in hooks:
         hook.remove()
@@ -120,5 +134,5 @@ def _without_idle(net: nn.Module) -> None:
             setattr(net.encoder, name, nn.Identity())
 
 
-def _resized(planes: torch.Tensor, size: list[int] | torch.Size) -> torch.Tensor:
+def _resized(planes: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return functional.interpolate(planes, tuple(size), mode="bilinear", align_corners=False)

@@ -53,7 +53,7 @@ class SegmenterTask(TaskDescription):
     The cross-entropy of class c is weighted by share_c^-balance, where share_c is its share of the labelled pixels in the
     packs (as often as `data.times` shows them), scaled so that a labelled pixel has a mean weight of 1.
 
-    References: Long, Shelhamer, Darrell 2015, networks for semantic segmentation; the architectures' papers are named in
+    References: Long, Shelhamer, Darrell 2015, networks for semantic segmentation; Yun et al. 2019, CutMix (`pasted`); the architectures' papers are named in
     segmentation-models-pytorch.
 
     Example::
@@ -68,6 +68,10 @@ class SegmenterTask(TaskDescription):
     options: dict[str, Any] = Field({}, description="further arguments of that class, such as {decoder_channels: [64, 32, 16]}")
     mirrored: bool = Field(False, description="what ships averages over the picture and its mirror image; training does not")
     upsampled: float = Field(1.0, gt=0.0, description="the network sees pictures enlarged by this factor, in training as later")
+    placed: bool = Field(False, description="a fourth plane tells the network how high in the picture a pixel lies")
+    pasted: float = Field(
+        0.0, ge=0.0, le=1.0, description="share of pictures with a rectangle of the next one of the batch, of up to half its sides"
+    )
     losses: Losses = Field(Losses(), description="what the scores are judged by")
     balance: float = Field(0.5, ge=0.0, le=1.0, description="exponent of the inverse share of a class, its weight; 0 weighs all alike")
     weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = Field(
@@ -102,7 +106,8 @@ class Training:
 
     def networks(self) -> Mapping[str, nn.Module]:
         task = self.task
-        return {"segmenter": Segmenter(task.architecture, task.encoder, task.depth, task.options, task.mirrored, task.upsampled)}
+        how = dict(mirrored=task.mirrored, upsampled=task.upsampled, placed=task.placed)
+        return {"segmenter": Segmenter(task.architecture, task.encoder, task.depth, task.options, **how)}
 
     def active(self, name: str, step: int, steps: int) -> bool:
         return True
@@ -110,6 +115,7 @@ class Training:
     def losses(
         self, name: str, networks: Mapping[str, nn.Module], batch: Batch, draws: Draws, turn: Turn
     ) -> Mapping[str, Tensor]:
+        batch = pasted(batch, draws, self.task.pasted) if self.task.pasted else batch
         # dropout draws from torch's global generator
         with seeded(draws.seed, "train", "dropout", draws.step, *draws.rows):
             scores = networks["segmenter"](batch.pixels).float()
@@ -156,6 +162,25 @@ class Training:
             "class_weights": weights,
             "packages": ["segmentation-models-pytorch"],
         }
+
+
+def pasted(batch: Batch, draws: Draws, share: float) -> Batch:
+    """The batch with a rectangle of the next picture, where it lay there, in a ``share`` of the pictures; labels alike."""
+    height, width = batch.pixels.shape[2:]
+    sides = [draws.uniform(f"pasted {name}", 0.2, 0.5) for name in ("height", "width")]
+    starts = [draws.uniform(f"pasted {name}") * (1.0 - side) for name, side in zip(("top", "left"), sides, strict=True)]
+    rows, columns = (
+        _within(torch.arange(count, device=batch.pixels.device) / count, start, side)
+        for count, start, side in zip((height, width), starts, sides, strict=True)
+    )
+    inside = rows[:, :, None] & columns[:, None, :] & (draws.uniform("pasted") < share)[:, None, None]
+    pixels = torch.where(inside[:, None], batch.pixels.roll(-1, 0), batch.pixels)
+    return Batch(pixels, torch.where(inside, batch.labels.roll(-1, 0), batch.labels))
+
+
+def _within(places: Tensor, start: Tensor, side: Tensor) -> Tensor:
+    """bool [B, n]: which of ``places`` [n] lie in [start, start + side), each [B]."""
+    return (places >= start[:, None]) & (places < (start + side)[:, None])
 
 
 def cross_entropy(scores: Tensor, truth: Tensor, weights: tuple[float, ...], smoothing: float = 0.0) -> Tensor:
