@@ -20,7 +20,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from semcom.models.segmenter.classes import COLOURS  # noqa: E402
+from semcom.classes import COLOURS  # noqa: E402
 from semcom.source.camvid import NAMES, CamVid  # noqa: E402
 from semcom.source.streets import Streets  # noqa: E402
 

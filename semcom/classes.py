@@ -8,3 +8,8 @@ NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence",
 VOID = len(NAMES)
 #: in a received map: nothing is known of this pixel
 UNKNOWN = 255
+#: RGB in which maps of these classes are shown, void last (Brostow, Fauqueur, Cipolla 2009; pavement as in the SegNet tutorial)
+COLOURS = (
+    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192), (0, 0, 0),
+)  # fmt: skip

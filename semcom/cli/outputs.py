@@ -26,4 +26,4 @@ def write_outputs(layout: Layout) -> tuple[pd.DataFrame, list[Path]]:
     if len(classes):
         atomically(layout.classes, lambda path: classes.to_csv(path, index=False))
     written = [layout.table, layout.differences, *([layout.classes] if len(classes) else []), layout.rows]
-    return points, [*written, *draw(layout, points, paired)]
+    return points, [*written, *draw(layout, points, paired, classes=classes)]

@@ -71,7 +71,7 @@ def plot(
             raise SemcomError(f"{option} goes with --channel, which draws the channels of a scenario; leave it out, or add --channel")
     from semcom.figures.results import draw
     from semcom.store.reader import open_results
-    from semcom.sweep.collect import collect, differences, rows_of
+    from semcom.sweep.collect import by_class, collect, differences, rows_of
 
     layout = open_results(results)
     rows = rows_of(layout)
@@ -80,7 +80,7 @@ def plot(
     for name in metric or []:
         if name not in known:
             raise SemcomError(f"{results} holds no metric '{name}'; {allowed(name, known)}")
-    for path in draw(layout, points, differences(layout, rows), metric):
+    for path in draw(layout, points, differences(layout, rows), metric, by_class(layout, rows)):
         print(path)
 
 

@@ -26,6 +26,7 @@ class Scale:
     positions: tuple[float, ...]
     named: bool  # the values are names in no order of size: no lines between them
     fractions: bool
+    steps: bool = False  # numbers that say an order and no distance: drawn at equal distances, joined by lines
 
     @staticmethod
     def of(table: pd.DataFrame, axis: str) -> Scale:
@@ -36,9 +37,10 @@ class Scale:
         except ValueError:
             return Scale(values, tuple(map(float, range(len(values)))), True, False)
         ordered = tuple(sorted(values, key=numbers.get))
-        if axis.rsplit(".", 1)[-1] in NUMBERED:
-            return Scale(ordered, tuple(map(float, range(len(values)))), True, False)
-        ratio = axis.rsplit(".", 1)[-1] == "bandwidth_ratio"
+        last = axis.rsplit(".", 1)[-1]
+        if last in NUMBERED:
+            return Scale(ordered, tuple(map(float, range(len(ordered)))), False, False, True)
+        ratio = last == "bandwidth_ratio"
         return Scale(ordered, tuple(numbers[v] for v in ordered), False, ratio)
 
     def limits(self) -> tuple[float, float]:
@@ -68,12 +70,12 @@ def dress(ax: Axes, scale: Scale, x_label: str, y_label: str) -> None:
     if scale.fractions:
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())
-    if scale.fractions or scale.named:
-        texts = [_fraction(v) if scale.fractions else str(v) for v in scale.values]
+    if scale.fractions or scale.named or scale.steps:
+        texts = [_fraction(v) if scale.fractions else f"{v:g}" if scale.steps else str(v) for v in scale.values]
         ax.xaxis.set_major_locator(FixedLocator(scale.positions))
         ax.set_xticks(scale.positions, texts)
     ax.set_xlim(*scale.limits())
-    if not (scale.fractions or scale.named) and len(scale.values) <= 9 and len(set(np.round(np.diff(scale.positions), 9))) == 1:
+    if not (scale.fractions or scale.named or scale.steps) and len(scale.values) <= 9 and len(set(np.round(np.diff(scale.positions), 9))) == 1:
         ax.set_xticks(scale.positions)
 
 

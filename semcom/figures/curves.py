@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from semcom.errors import ScenarioError, allowed
@@ -33,25 +33,27 @@ def curves(
     labels: Mapping[str, str] | None = None,
     legend: bool = True,
     note: bool = True,
+    dashed: Collection[str] = (),
 ) -> Axes:
     """Draw ``metric`` of every system against ``axis``; without ``ax`` in a new figure of one IEEE column.
 
     ``points`` is the tidy table: one row a system, point of the sweep, metric and fill. ``systems`` is the order
     of the scenario, which fixes each system's look. ``fill`` says how lost pictures were shown. ``labels`` replaces
-    the texts of metrics, axes and systems.
+    the texts of metrics, axes and systems. Systems in ``dashed`` (those that are given true labels) have broken lines.
 
     Systems carry markers and shaded intervals. Members of an envelope are thin; one named "system: choice" takes that
     system's colour. References are dashed or dotted. A point that is missing or nan, as an infeasible one is, leaves
     a gap. Error rates are drawn on a logarithmic scale, and where no error was counted as an open marker at the
     interval's upper end with an arrow down. A field of names, such as a kind of channel, has nothing to join:
-    markers with bars, side by side.
+    markers with bars, side by side. Where the table says what the originals score (column ``original``), that is a
+    level black line with its interval.
 
     Raises: ScenarioError for a metric, fill or axis that the table does not hold, or where the table holds several
     values of another swept field; StoreError for an empty table.
     """
     table = select(points, metric, axis, fill)
     one_value_a_point(table, axis)
-    looks = _looks(points, systems)
+    looks = _looks(points, systems, dashed)
     handles, names = entries_of(looks, table, labels)
     said = interval_note(table) if note else ""
     own = None
@@ -78,6 +80,7 @@ def curve_grid(
     fill: str = "grey",
     labels: Mapping[str, str] | None = None,
     width: float = style.PAGE,
+    dashed: Collection[str] = (),
 ) -> Figure:
     """Small multiples with one legend, two IEEE columns wide.
 
@@ -91,7 +94,7 @@ def curve_grid(
     tables = {metric: select(points, metric, axis, fill) for metric in metrics}
     values = _values(points, facet) if facet else [None]
     shown = pd.concat(tables.values())
-    looks, scale, said = _looks(points, systems), Scale.of(shown, axis), interval_note(shown)
+    looks, scale, said = _looks(points, systems, dashed), Scale.of(shown, axis), interval_note(shown)
     handles, names = entries_of(looks, shown, labels)
     panels = [(metric, value) for metric in metrics for value in values]
     matrix = facet is not None and len(metrics) > 1
@@ -125,14 +128,14 @@ def _balanced(panels: int, most: int) -> int:
     return math.ceil(panels / math.ceil(panels / most))
 
 
-def _looks(points: pd.DataFrame, systems: Sequence[str] | None) -> dict[str, Look]:
+def _looks(points: pd.DataFrame, systems: Sequence[str] | None, dashed: Collection[str]) -> dict[str, Look]:
     """A look for every system of the scenario, in its order, and for those of the table that it does not name."""
     order = list(dict.fromkeys([*(systems or []), *points["system"]]))
     if "role" not in points:
-        return style.looks(order, {})
+        return style.looks(order, {}, dashed=dashed)
     roles = points.drop_duplicates("system").set_index("system")["role"].dropna().to_dict()
     envelopes = {name: name.rpartition(": ")[0] for name, role in roles.items() if role == MEMBER}
-    return style.looks(order, roles, {name: envelope for name, envelope in envelopes.items() if envelope in order})
+    return style.looks(order, roles, {name: envelope for name, envelope in envelopes.items() if envelope in order}, dashed)
 
 
 def _values(points: pd.DataFrame, facet: str) -> tuple:

@@ -1,4 +1,4 @@
-"""Putting numbers on an axes: lines, bands, upper bounds, and bars where there is nothing to join."""
+"""Putting numbers on an axes: lines, bands, levels, upper bounds, and bars where there is nothing to join."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from semcom.figures.axis import Scale
 from semcom.figures.points import is_rate
-from semcom.figures.style import MEMBER, REFERENCE, SYSTEM, Look
+from semcom.figures.style import LEVEL_COLOR, MEMBER, ORACLE_STROKE, REFERENCE, SYSTEM, Look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,9 @@ def draw(
         else:
             _band(ax, looks[name], curve, mean, floor)
             _line(ax, name, looks[name], curve.x, mean, number)
+    level = level_of(table, axis, scale)
+    if level is not None:
+        _level(ax, level, scale)
     if rate:
         _upper_bounds(ax, drawn, looks, len(scale.values))
 
@@ -79,6 +82,30 @@ def _line(ax: Axes, name: str, look: Look, x: np.ndarray, y: np.ndarray, number:
             alpha=0.75 if look.role == MEMBER else 1.0, zorder=ORDER_OF_DRAWING[look.role], **marked)  # fmt: skip
 
 
+def level_of(table: pd.DataFrame, axis: str, scale: Scale) -> Curve | None:
+    """What the originals score at each position; None where the table does not say. All systems met the same originals,
+    where one has values for fewer of them, another's are taken."""
+    if "original" not in table or table["original"].isna().all():
+        return None
+    rows = table[table["original"].notna()].sort_values("n_images", kind="stable").groupby(axis, sort=False).last()
+    rows = rows.reindex(list(scale.values))
+    return Curve(np.array(scale.positions), *(rows[c].to_numpy(dtype=float) for c in ("original", "original_low", "original_high")))
+
+
+def _level(ax: Axes, level: Curve, scale: Scale) -> None:
+    """From edge to edge where it is one value everywhere, as it is unless the axis changes the originals."""
+    x, values = level.x, np.stack([level.mean, level.low, level.high])
+    if np.nanmax(level.mean) - np.nanmin(level.mean) < 1e-9:
+        first = values[:, np.flatnonzero(np.isfinite(level.mean))[0]]
+        x, values = np.array(scale.limits()), np.repeat(first[:, None], 2, axis=1)
+    elif scale.named:
+        x = np.stack([x - 0.45, x + 0.45, np.full_like(x, np.nan)], axis=1).ravel()
+        values = np.repeat(values, 3, axis=1)
+    mean, low, high = values
+    ax.fill_between(x, low, high, color=LEVEL_COLOR, alpha=0.09, linewidth=0, zorder=1.2)
+    ax.plot(x, mean, color=LEVEL_COLOR, linewidth=0.8, zorder=2.2, label="_level of the originals")
+
+
 def _stems(ax: Axes, name: str, look: Look, curve: Curve, mean: np.ndarray, aside: float) -> None:
     """Markers with intervals as bars, side by side: between names there is nothing to join."""
     place, gap = _aside(ax, aside), np.full_like(mean, np.nan)
@@ -86,8 +113,10 @@ def _stems(ax: Axes, name: str, look: Look, curve: Curve, mean: np.ndarray, asid
     seen = np.isfinite(bars)
     ax.update_datalim(np.stack([np.repeat(curve.x, 3), bars], axis=1)[seen])  # moved artists do not count by themselves
     ax.plot(np.repeat(curve.x, 3), bars, color=look.color, linewidth=0.8, transform=place, zorder=2.8, label=f"_interval of {name}")
-    ax.plot(curve.x, mean, label=name, color=look.color, linestyle="none", marker=look.marker, markersize=3.6,
-            markeredgecolor="white", markeredgewidth=0.35, transform=place, zorder=3.0)  # fmt: skip
+    hollow = {"markerfacecolor": "white", "markeredgecolor": look.color, "markeredgewidth": 0.9}
+    filled = {"markeredgecolor": "white", "markeredgewidth": 0.35}
+    ax.plot(curve.x, mean, label=name, color=look.color, linestyle="none", marker=look.marker, markersize=3.6, transform=place,
+            zorder=3.0, **(hollow if look.stroke == ORACLE_STROKE else filled))  # fmt: skip
     ax.update_datalim(np.stack([curve.x, mean], axis=1)[np.isfinite(mean)])
     ax.autoscale_view()
 

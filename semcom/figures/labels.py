@@ -24,7 +24,7 @@ AXES = {
     "bits": "Converter resolution [bit]",
     "gesco_label": "GESCO's printed label (no SNR)",
 }
-#: fields whose numbers are names, at equal distances
+#: fields whose numbers are labels of steps, drawn at equal distances
 NUMBERED = {"gesco_label"}
 UNITS = {"db": "dB", "dbm": "dBm", "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "ms": "ms", "us": "µs", "ns": "ns", "kmh": "km/h", "deg": "degrees"}
 

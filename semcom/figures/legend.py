@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 HANDLE, GAP = 2.2, 0.5  # of a legend, in font sizes: length of the line, distance to its text
 BETWEEN = 1.2  # distance between columns
+#: the level line: what the evaluator makes of the pictures before anything was sent
+ORIGINALS = "originals (evaluator)"
 
 
 def entries_of(looks: Mapping[str, Look], table: pd.DataFrame, labels: Mapping[str, str] | None):
-    """Handles and names of what is drawn; the members of envelopes share one entry."""
+    """Handles and names of what is drawn; the members of envelopes share one entry, the originals' level comes last."""
     from matplotlib.lines import Line2D
 
     seen = set(table["system"][table["mean"].notna()])
@@ -32,6 +34,9 @@ def entries_of(looks: Mapping[str, Look], table: pd.DataFrame, labels: Mapping[s
         handles.append(Line2D([], [], color=color, linestyle=one.stroke, linewidth=one.width, marker=one.marker or "none",
                               markersize=3.6, markeredgecolor="white", markeredgewidth=0.35))  # fmt: skip
         names.append(text)
+    if "original" in table and table["original"].notna().any():
+        handles.append(Line2D([], [], color=style.LEVEL_COLOR, linewidth=0.8))
+        names.append(ORIGINALS)
     return handles, names
 
 

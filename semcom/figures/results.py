@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semcom.figures import style
 from semcom.figures.axis import facet_title
+from semcom.figures.bars import class_bars
 from semcom.figures.curves import curve_grid, curves
 from semcom.figures.labels import SYSTEMS, metric_label
-from semcom.figures.panel import panel
+from semcom.figures.points import LEVEL_COLUMNS
+from semcom.figures.sheets import sheet_figures
 from semcom.store.layout import Layout, safe_name
-from semcom.store.panel import Cell, panel_cells
-from semcom.store.reader import read_batches, read_json, read_picture
+from semcom.store.panel import chosen, rows_of_axis
+from semcom.store.reader import read_json
+
+#: rows of bars when the scenario names none: two SNRs tell what the channel does to each class
+BAR_ROWS = 2
+REFERENCE_GREYS = ("#404040", "#d0d0d0", "#8c8c8c")
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-def draw(layout: Layout, points: pd.DataFrame, differences: pd.DataFrame, metrics: Sequence[str] | None = None) -> list[Path]:
-    """Draw curves of ``metrics`` (the scenario's if None), of paired differences, and the image panels; the files, PNG and PDF."""
+def draw(
+    layout: Layout,
+    points: pd.DataFrame,
+    differences: pd.DataFrame,
+    metrics: Sequence[str] | None = None,
+    classes: pd.DataFrame | None = None,
+) -> list[Path]:
+    """Draw curves of ``metrics`` (the scenario's if None), of paired differences, bars of classes, and the image panels; the files,
+    PNG and PDF. ``classes`` has the points of each class, where label maps were scored."""
     plan = read_json(layout.plan)
     asked = plan["figures"]["curves"]
     held = set(points["metric"][points["mean"].notna()])
     wanted = [metric for metric in metrics or asked["metrics"] or plan["metrics"] if metric in held]
     axis = horizontal_axis(plan)
-    figures = dict(curve_figures(points, wanted, plan))
-    figures.update(_difference_figures(differences, wanted, plan, axis))
-    if metrics is None:
-        figures.update(_panel_figures(layout, plan))
-    return [path for name, figure in figures.items() for path in style.save(figure, layout.figures / name)]
+    figures = chain(
+        curve_figures(points, wanted, plan),
+        _difference_figures(differences, wanted, plan, axis),
+        class_figures(points, classes, wanted, plan, axis),
+        sheet_figures(layout, plan) if metrics is None else (),
+    )
+    return [path for name, figure in figures for path in style.save(figure, layout.figures / name)]
 
 
 def horizontal_axis(plan: Mapping[str, Any]) -> str:
@@ -43,20 +59,28 @@ def horizontal_axis(plan: Mapping[str, Any]) -> str:
 
 def curve_figures(points: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """By name: one figure a metric and, for the first, two or more metrics side by side; other axes become facets."""
-    axis, labels = horizontal_axis(plan), _labels(plan)
+    axis, labels, dashed = horizontal_axis(plan), _labels(plan), oracles(plan)
     points, systems, others = _lines(points, plan, axis)
     for suffix, part in _slices(points, others[:-1]):
         for metric in metrics:
-            yield f"{metric}{suffix}", _drawn(part, metric, axis, others, systems, labels)
+            yield f"{metric}{suffix}", _drawn(part, metric, axis, others, systems, labels, dashed)
         if len(metrics) > 1 and not others:
-            yield f"overview{suffix}", curve_grid(part, metrics[:4], axis, systems=systems, labels=labels)
+            yield f"overview{suffix}", curve_grid(part, metrics[:4], axis, systems=systems, labels=labels, dashed=dashed)
 
 
-def _drawn(points: pd.DataFrame, metric: str, axis: str, others: Sequence[str], systems: Sequence[str], labels: Mapping[str, str]) -> Figure:
+def oracles(plan: Mapping[str, Any]) -> set[str]:
+    """The systems whose transmitter is given true labels, which no real one has: by the kind of the transmitter."""
+    transmitters = {entry["system"]: plan["units"][unit]["transmit"]["kind"] for entry in plan["entries"] for unit in entry["unit"].values()}
+    return {system for system, kind in transmitters.items() if kind.startswith("oracle_")}
+
+
+def _drawn(
+    points: pd.DataFrame, metric: str, axis: str, others: Sequence[str], systems: Sequence[str], labels: Mapping[str, str], dashed: set[str]
+) -> Figure:
     """One metric over ``axis``; the last of the other axes becomes facets."""
     if others:
-        return curve_grid(points, [metric], axis, facet=others[-1], systems=systems, labels=labels)
-    return curves(points, metric, axis, systems, labels=labels).figure
+        return curve_grid(points, [metric], axis, facet=others[-1], systems=systems, labels=labels, dashed=dashed)
+    return curves(points, metric, axis, systems, labels=labels, dashed=dashed).figure
 
 
 def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
@@ -64,15 +88,47 @@ def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mappi
     if not len(table):
         return
     first, held = table["baseline"].iloc[0], set(table["metric"])
-    table, systems, others = _lines(table.drop(columns="baseline"), plan, axis)
+    table, systems, others = _lines(table.drop(columns=["baseline", *LEVEL_COLUMNS], errors="ignore"), plan, axis)
     for suffix, part in _slices(table, others[:-1]):
         for metric in metrics:
             if metric in held:
                 label = f"{metric_label(metric, _labels(plan))}, less {first}"
-                figure = _drawn(part, metric, axis, others, systems, {metric: label})
+                figure = _drawn(part, metric, axis, others, systems, {metric: label}, oracles(plan))
                 for ax in figure.axes:
                     ax.axhline(0.0, color="black", linewidth=0.6)
                 yield f"difference_{metric}{suffix}", figure
+
+
+def class_figures(
+    points: pd.DataFrame, classes: pd.DataFrame | None, metrics: Sequence[str], plan: Mapping[str, Any], axis: str
+) -> Iterator[tuple[str, Figure]]:
+    """Bars of each class for every pooled metric at a few values of the axis; a figure for each combination of the other axes."""
+    asked = plan["figures"].get("classes") or {}
+    entries = chosen(plan["entries"], asked)
+    if classes is None or not len(classes) or not entries:
+        return
+    rows = rows_of_axis(entries, axis, asked, BAR_ROWS)
+    looks = _bar_looks(plan, {entry["system"] for entry in entries})
+    for metric in metrics:
+        if not (classes["metric"] == metric).any():
+            continue
+        # what is compared with the evaluator's map of the original needs no labels, and so may have any class
+        held = "scored" if plan["quantities"][metric].get("original") else "names"
+        names = list(dict.fromkeys(name for source in plan["classes"].values() for name in source[held]))
+        for suffix, part in _slices(points[points["metric"] == metric], [other for other in plan["axes"] if other != axis]):
+            same = classes
+            for other in (other for other in plan["axes"] if other != axis):
+                same = same[same[other] == part[other].iloc[0]]
+            label = _labels(plan)[metric].replace("mIoU", "IoU")
+            yield f"classes_{metric}{suffix}", class_bars(same, part, metric, axis, rows, names, looks, label, broken=oracles(plan))
+
+
+def _bar_looks(plan: Mapping[str, Any], drawn: set[str]) -> dict[str, style.Look]:
+    """Looks of those systems as in curves, where references share a colour; here each has a grey of its own."""
+    roles = {entry["system"]: entry["role"] for entry in plan["entries"]}
+    looks = {name: look for name, look in style.looks(list(roles), roles).items() if name in drawn}
+    greys = cycle(REFERENCE_GREYS)
+    return {name: replace(look, color=next(greys)) if look.role == style.REFERENCE else look for name, look in looks.items()}
 
 
 def _lines(points: pd.DataFrame, plan: Mapping[str, Any], axis: str) -> tuple[pd.DataFrame, list[Any], list[str]]:
@@ -107,40 +163,3 @@ def _slices(points: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[str, pd
         return
     for values, part in points.groupby(list(axes), sort=False):
         yield "".join(f"_{axis}={safe_name(str(value))}" for axis, value in zip(axes, values, strict=True)), part
-
-
-def _panel_figures(layout: Layout, plan: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
-    images = [ref["id"] for refs in plan["images"].values() for ref in refs]
-    by_image: dict[str, list[Cell]] = {}
-    for cell in panel_cells(plan["entries"], images, plan["figures"]):
-        by_image.setdefault(cell.image, []).append(cell)
-    if not by_image:
-        return
-    rows = read_batches(layout)
-    rows = rows[rows["repeat"] == 0].set_index(["unit", "image"])
-    for image, cells in by_image.items():
-        original = read_picture(layout.original(plan["source_of"][cells[0].unit], image))
-        if original is not None:
-            yield f"panel_{safe_name(image)}", _panel(layout, plan, original, cells, rows)
-
-
-def _panel(layout: Layout, plan: Mapping[str, Any], original: np.ndarray, cells: Sequence[Cell], rows: pd.DataFrame) -> Figure:
-    import numpy as np
-
-    metric = plan["metrics"][0]
-    unit = plan["quantities"][metric]["label"].partition("[")[2].rstrip("]")
-    pictures, captions, failed = {}, {}, set()
-    for cell in cells:
-        key = (f"{cell.snr_db:g} dB", cell.system)
-        if (cell.unit, cell.image) not in rows.index:
-            continue
-        row = rows.loc[(cell.unit, cell.image)]
-        pictures[key] = read_picture(layout.picture(cell.unit, cell.image))
-        if not row["ok"]:
-            if row["status"] == "done":
-                failed.add(key)
-                pictures[key] = np.full_like(original, 128)
-            continue
-        captions[key] = f"{row[metric]:.3g} {unit}".strip()
-    names = [list(dict.fromkeys(values)) for values in ([f"{c.snr_db:g} dB" for c in cells], [c.system for c in cells])]
-    return panel(original, pictures, *names, captions=captions, failed=failed)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +58,9 @@ STROKES = ("-", (0, (5, 1.2)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 REFERENCE_STROKES = ((0, (4, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 REFERENCE_COLOR = "#404040"
 MEMBER_COLOR = "#8c8c8c"
+#: systems that are given what a receiver's or a transmitter's network would have to find out
+ORACLE_STROKE = (0, (2.6, 1.3))
+LEVEL_COLOR = "black"
 
 SYSTEM, MEMBER, REFERENCE = "system", "member", "reference"
 
@@ -81,18 +86,30 @@ def look(role: str, index: int) -> Look:
     return Look(SYSTEM, PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], stroke, 1.1)
 
 
-def looks(order: Sequence[str], roles: Mapping[str, str], member_of: Mapping[str, str] | None = None) -> dict[str, Look]:
+def looks(
+    order: Sequence[str], roles: Mapping[str, str], member_of: Mapping[str, str] | None = None, dashed: Collection[str] = ()
+) -> dict[str, Look]:
     """A look for each system by its place in the scenario, so that it is the same in every figure of a run.
 
     ``roles`` maps a name to "system" (also the default), "member" or "reference"; ``member_of`` maps a
     member to its envelope, whose stroke and colour it then takes (a lighter grey where that is a reference).
+    Systems that are ``dashed`` keep their place in the order, and so their colour and marker. Where there are any, the
+    references that are not dashed are dotted or dash-dotted.
     """
     counts = {SYSTEM: 0, MEMBER: 0, REFERENCE: 0}
     table = {}
     for name in order:
         role = roles.get(name, SYSTEM)
         table[name] = look(role, counts[role])
+        if role == SYSTEM and name in dashed:
+            table[name] = replace(table[name], stroke=ORACLE_STROKE)
         counts[role] += 1
+    references = [name for name in table if table[name].role == REFERENCE]
+    if any(name in dashed for name in table):
+        oracles, others = ([name for name in references if (name in dashed) is given] for given in (True, False))
+        for names, strokes in ((oracles, REFERENCE_STROKES[::3]), (others, REFERENCE_STROKES[1:3])):
+            for number, name in enumerate(names):
+                table[name] = replace(table[name], stroke=strokes[number % len(strokes)])
     for member, envelope in (member_of or {}).items():
         if member in table and envelope in table:
             of = table[envelope]
@@ -120,6 +137,7 @@ def figure(width: float = COLUMN, height: float = 2.4, layout: str | None = "con
         return fig
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float = SIZE) -> float:
     """The width of a line of text in inches."""
     from matplotlib.font_manager import FontProperties
@@ -131,9 +149,9 @@ def text_width(text: str, size: float = SIZE) -> float:
 
 
 def wrap(text: str, width: float, size: float = SIZE) -> str:
-    """``text`` with line breaks between words so that it fits ``width`` inches, where its words do."""
+    """``text`` with line breaks between words so that it fits ``width`` inches, where its words do; none at a no-break space."""
     lines: list[str] = []
-    for word in text.split():
+    for word in filter(None, re.split(r"[ \t\n]+", text)):
         if lines and text_width(f"{lines[-1]} {word}", size) <= width:
             lines[-1] += f" {word}"
         else:

@@ -47,17 +47,26 @@ class Curves(Section):
 
 
 class Panel(Section):
-    """Pictures: rows are SNRs, columns are systems, the original comes first."""
+    """Pictures: rows are SNRs (of a single SNR, values of the axis of the curves), columns are systems, the original comes first."""
 
     images: tuple[str, ...] = Field((), description="names of images of the source; the first one if left out")
     snr_db: tuple[float, ...] = Field((), description="rows, dB, of the swept values; a few of them if left out")
+    systems: tuple[ShownName, ...] = Field((), description="columns, by the systems' names; all but references if left out")
+
+
+class Classes(Section):
+    """IoU of each class as bars, where semantic metrics are measured."""
+
+    snr_db: tuple[float, ...] = Field((), description="one row of bars each, dB, of the swept values; two of them if left out")
+    systems: tuple[ShownName, ...] = Field((), description="the systems whose bars are drawn, by name; all but references if left out")
 
 
 class Figures(Section):
     """What is drawn. Changes no number."""
 
     curves: Curves = Field(Curves(), description="metrics over one axis")
-    panel: Panel = Field(Panel(), description="reconstructed pictures side by side")
+    panel: Panel = Field(Panel(), description="reconstructed pictures side by side, with their label maps where there are any")
+    classes: Classes = Field(Classes(), description="IoU of each class as bars")
 
 
 class Execution(Section):

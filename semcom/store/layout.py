@@ -11,7 +11,7 @@ class Layout:
     """A results folder.
 
     ``batches/`` one Parquet file a finished batch, the only thing that resuming reads; ``pictures/`` the
-    reconstructions that panels show; ``tuning/`` settings chosen on tuning images; ``failures/`` a
+    reconstructions that panels show, with their label maps; ``tuning/`` settings chosen on tuning images; ``failures/`` a
     traceback a failed batch; the rest is made anew from these: ``rows.parquet``,
     ``table.csv``, ``differences.csv``, ``classes.csv`` (where label maps are scored), ``figures/``.
     """
@@ -73,6 +73,18 @@ class Layout:
     def picture(self, unit: str, image: str) -> Path:
         """The reconstruction of one image (first repeat) by one unit."""
         return self.pictures / unit / f"{safe_name(image)}.png"
+
+    def label_map(self, folder: str, image: str, what: str) -> Path:
+        """A label map of a picture that a panel shows, in the folder of a unit or of `originals`.
+
+        ``what``: "truth" or "evaluator-DIGEST" of an original; "received" or "evaluator" of a reconstruction.
+        """
+        return self.pictures / folder / safe_name(what) / f"{safe_name(image)}.png"
+
+    @staticmethod
+    def originals(source: str) -> str:
+        """The folder of the label maps of a source's originals, by its key in the plan."""
+        return f"originals/{source}"
 
 
 def safe_name(image: str) -> str:

@@ -12,10 +12,11 @@ DEFAULT_ROWS = 4
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a panel: a system at an SNR."""
+    """One picture of a panel: a system at a value of the axis that rows are of."""
 
     system: str
-    snr_db: float
+    axis: str
+    at: Any
     unit: str
     image: str
 
@@ -24,24 +25,49 @@ def panel_cells(entries: Sequence[Mapping[str, Any]], images: Sequence[str], fig
     """The cells of the scenario's panels, at the first point of every other axis.
 
     ``entries`` are the plan's, as stored; a tuned system is shown with the settings tuned for its first metric.
+    Rows are SNRs, or where only one is met, values of the axis that curves are drawn over.
     """
-    entries = [entry for entry in entries if entry["role"] == "system"]
+    panel = figures.get("panel") or {}
+    entries = chosen(entries, panel)
     if not entries:
         return
-    others = lambda entry: {key: value for key, value in entry["values"].items() if key != "snr_db"}  # noqa: E731
+    axis = row_axis(entries, figures)
+    others = lambda entry: {key: value for key, value in entry["values"].items() if key != axis}  # noqa: E731
     first = others(entries[0])
     entries = [entry for entry in entries if others(entry) == first]
-    panel = figures.get("panel") or {}
-    available = sorted({entry["snr_db"] for entry in entries})
-    shown = panel.get("snr_db") or spread(available, DEFAULT_ROWS)
+    shown = rows_of_axis(entries, axis, panel, DEFAULT_ROWS)
     for image in panel.get("images") or list(images)[:1]:
-        for snr_db in shown:
+        for value in shown:
             for entry in entries:
-                if entry["snr_db"] == snr_db and entry["unit"]:
-                    yield Cell(entry["system"], snr_db, next(iter(entry["unit"].values())), image)
+                if value_at(entry, axis) == value and entry["unit"]:
+                    yield Cell(entry["system"], axis, value, next(iter(entry["unit"].values())), image)
 
 
-def spread(values: Sequence[float], count: int) -> list[float]:
+def chosen(entries: Sequence[Mapping[str, Any]], section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The entries that the section of the figures names, which may be references; those of all systems where it names none."""
+    names = section.get("systems")
+    return [entry for entry in entries if (entry["system"] in names if names else entry["role"] == "system")]
+
+
+def row_axis(entries: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> str:
+    """The SNR, unless only one is met and curves are drawn over another axis."""
+    axis = (figures.get("curves") or {}).get("axis")
+    one = len({entry["snr_db"] for entry in entries}) == 1
+    return axis if one and axis and all(axis in entry["values"] for entry in entries) else "snr_db"
+
+
+def value_at(entry: Mapping[str, Any], axis: str) -> Any:
+    return entry["snr_db"] if axis == "snr_db" else entry["values"][axis]
+
+
+def rows_of_axis(entries: Sequence[Mapping[str, Any]], axis: str, section: Mapping[str, Any], most: int) -> list[Any]:
+    """The SNRs that the section names, or ``most`` of the values of the axis: SNRs in their order, others in the scenario's."""
+    if axis == "snr_db":
+        return list(section.get("snr_db") or spread(sorted({entry["snr_db"] for entry in entries}), most))
+    return spread(list(dict.fromkeys(value_at(entry, axis) for entry in entries)), most)
+
+
+def spread(values: Sequence[Any], count: int) -> list[Any]:
     """``count`` of the values, from the first to the last, evenly spread."""
     if len(values) <= count:
         return list(values)

@@ -12,15 +12,14 @@ import lazy_loader as lazy
 from semcom.errors import Infeasible
 from semcom.rng import Streams
 from semcom.store.layout import Layout
-from semcom.store.writer import write_picture
+from semcom.sweep.keep import keep_original, keep_reconstruction
 from semcom.sweep.measure import Measure, Values, known, shown
-from semcom.sweep.plan import Batch, Row, source_key
+from semcom.sweep.plan import Batch, Row
 from semcom.sweep.workshop import Workshop
 from semcom.system import System, by_budget
 from semcom.types import GREY, Budget, Condition, ImageBatch, Message, Reconstruction
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 torch = lazy.load("torch")
@@ -95,7 +94,8 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, images:
         with_prior = bench.measure(keys, images.pixels, shown(pixels, ok, source.prior()), images.labels, prior)
     records = []
     for number, row in enumerate(rows):
-        _keep_pictures(row, images.pixels[number], pixels[number], bool(ok[number]), bench)
+        received = None if labels is None else labels[number]
+        _keep(row, images, number, pixels[number], received, bool(ok[number]), bench)
         records.append(
             {
                 **_key(row),
@@ -137,14 +137,12 @@ def _key(row: Row) -> dict[str, Any]:
     }
 
 
-def _keep_pictures(row: Row, original: torch.Tensor, pixels: torch.Tensor, ok: bool, bench: Bench) -> None:
-    """Keep the original and the first repeat's picture for panels; of a lost one the row says that it was lost."""
+def _keep(
+    row: Row, images: ImageBatch, number: int, pixels: torch.Tensor, received: torch.Tensor | None, ok: bool, bench: Bench
+) -> None:
+    """Keep what panels show of the first repeat; of a lost picture the row says that it was lost."""
     if bench.layout is None or row.repeat > 0 or (row.unit.id, row.image.id) not in bench.pictures:
         return
-    write_picture(bench.layout.original(source_key(row.unit.source), row.image.id), _codes(original))
+    keep_original(bench.layout, row, images.select([number]), bench.measure.evaluator)
     if ok:
-        write_picture(bench.layout.picture(row.unit.id, row.image.id), _codes(pixels))
-
-
-def _codes(pixels: torch.Tensor) -> np.ndarray:
-    return (pixels * 255.0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        keep_reconstruction(bench.layout, row, pixels, received, bench.measure.evaluator)

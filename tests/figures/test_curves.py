@@ -296,3 +296,62 @@ def test_what_cannot_be_drawn_is_one_clear_sentence(change, error, sentence):
     with pytest.raises(error, match=sentence) as caught:
         change()
     assert "\n" not in str(caught.value)
+
+
+def with_originals(values):
+    """The points, and what the originals score at each SNR."""
+    level = pd.Series(values, index=SNR)[POINTS["snr_db"]].to_numpy()
+    return POINTS.assign(original=level, original_low=level - 0.4, original_high=level + 0.4)
+
+
+def level_of(ax):
+    return next((line for line in ax.get_lines() if line.get_label() == "_level of the originals"), None)
+
+
+def test_what_the_originals_score_is_a_level_line_with_its_interval():
+    ax = curves(with_originals(31.0), "psnr", systems=ORDER)
+    line = level_of(ax)
+    np.testing.assert_array_equal(line.get_xdata(), ax.get_xlim())
+    np.testing.assert_array_equal(line.get_ydata(), [31.0, 31.0])
+    band = ax.collections[-1].get_paths()[0].vertices
+    assert {round(y, 9) for y in band[:, 1]} == {30.6, 31.4}
+    assert ax.get_ylim()[1] > 31.4
+    assert [t.get_text() for t in ax.figure.legends[0].get_texts()][-1] == "originals (evaluator)"
+    assert level_of(curves(POINTS, "psnr")) is None
+
+
+def test_the_level_of_the_originals_follows_an_axis_that_changes_them():
+    values = np.linspace(28.0, 30.0, len(SNR))
+    line = level_of(curves(with_originals(values), "psnr"))
+    np.testing.assert_allclose(line.get_ydata(), values)
+    np.testing.assert_array_equal(line.get_xdata(), SNR)
+
+
+def test_each_facet_has_its_own_level():
+    points = pd.concat([with_originals(level).assign(**{"channel.k_db": k}) for k, level in ((-3, 29.0), (6, 31.0))])
+    left, right = curve_grid(points, ["psnr"], facet="channel.k_db").axes
+    assert (level_of(left).get_ydata()[0], level_of(right).get_ydata()[0]) == (29.0, 31.0)
+
+
+def test_systems_that_are_given_the_truth_are_dashed_and_keep_their_colour():
+    plain, broken = (lines(curves(POINTS, "psnr", systems=ORDER, dashed=dashed)) for dashed in ((), ("SoftCast",)))
+    assert plain["SoftCast"].get_linestyle() == "-" and broken["SoftCast"].get_linestyle() == "--"
+    assert plain["SoftCast"].get_color() == broken["SoftCast"].get_color() and broken["WebP + LDPC"].get_linestyle() == "-"
+
+
+def test_labels_that_are_no_distances_stand_at_equal_ones():
+    at = dict(zip(SNR, (1, 5, 10, 15, 20, 25, 30, 100), strict=False))
+    rows = POINTS[POINTS["snr_db"].isin(at)]
+    ax = curves(rows.assign(gesco_label=rows["snr_db"].map(at)).drop(columns="snr_db"), "psnr", "gesco_label")
+    ax.figure.draw_without_rendering()
+    assert [t.get_text() for t in ax.get_xticklabels()] == [str(v) for v in at.values()]
+    np.testing.assert_array_equal(lines(ax)["SoftCast"].get_xdata(), range(8))
+    assert lines(ax)["SoftCast"].get_linestyle() == "-" and "no SNR" in ax.get_xlabel()
+
+
+def test_references_that_are_given_the_truth_are_the_dashed_ones():
+    looks = style.looks(["prior", "oracle", "capacity"], dict.fromkeys(["prior", "oracle", "capacity"], "reference"), dashed={"oracle"})
+    assert looks["oracle"].stroke == (0, (4, 2)) and len({one.stroke for one in looks.values()}) == 3
+    assert all(one.color == style.REFERENCE_COLOR for one in looks.values())
+    beside = style.looks(["a", "prior"], {"prior": "reference"}, dashed={"a"})
+    assert beside["prior"].stroke == (0, (1, 1.2)) and style.looks(["a", "prior"], {"prior": "reference"})["prior"].stroke == (0, (4, 2))

@@ -249,7 +249,7 @@ def test_printed_labels_stand_at_equal_distances():
 
     axis = "systems.*.link.gesco_label"
     scale = Scale.of(pd.DataFrame({axis: [100, 1, 10, 5]}), axis)
-    assert scale.values == (1, 5, 10, 100) and scale.positions == (0.0, 1.0, 2.0, 3.0) and scale.named
+    assert scale.values == (1, 5, 10, 100) and scale.positions == (0.0, 1.0, 2.0, 3.0) and scale.steps
     assert "no SNR" in axis_label(axis)
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,6 +216,12 @@ def test_images_of_the_panel_are_checked_once_the_source_is_known(scenario):
     with pytest.raises(ScenarioError, match=r"my.yaml:13: figures.panel.images\[1\]: there is no image 'astronut'; .*did you mean 'astronaut'"):
         made.check_images(["astronaut", "chelsea"])
     made.check_images(["astronut", "chelsea"])
+
+
+def test_figures_name_systems_by_key_and_show_their_labels(scenario):
+    made = scenario(replace=[("  codec:\n", "  codec:\n    label: WebP\n"), ("[psnr]", "[psnr]\nfigures: {panel: {systems: [codec]}, classes: {systems: [codec], snr_db: [10]}}")])
+    assert made.figures.panel.systems == made.figures.classes.systems == ("WebP",) and made.figures.classes.snr_db == (10,)
+    assert from_mapping(yaml.safe_load(made.dump())).figures == made.figures
 
 
 # identity

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-#: in the order of a segmenter's probabilities; label 11 is void, which no segmenter gives
-NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
+from semcom.classes import COLOURS, NAMES
 
-#: RGB in which CamVid's label maps are usually shown, void last
-COLOURS = (
-    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
-    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192), (0, 0, 0),
-)  # fmt: skip
+__all__ = ["COLOURS", "NAMES", "OURS", "THEIRS"]
 
 #: ours -> the names that the 19 classes of Cityscapes (Cordts et al. 2016) and the 150 of ADE20K (Zhou et al. 2017) have for
 #: it, joined as CamVid's 32 classes are joined into eleven. What is not listed, such as ADE20K's `mountain` or `earth`, is
