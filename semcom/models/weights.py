@@ -41,9 +41,15 @@ TABLE: dict[str, Pinned] = {
         "2c142c45a479713e0d7077df4a487006a67f55c6d33686fae61836d3d39601d1",
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
     ),
+    "segmenter_evaluator": Pinned(
+        "weights_int8.safetensors",
+        "54847c53ed53551faa06762991f9b250eadc12060d3db6a0e871157498603e34",
+        "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
+        also=(("config.json", "4d8e72c72d779f3f4d0695f52f5c341e1c789dd940551453cc58b60b06f93219"),),
+    ),
     "label_map": Pinned(
         "label_map.safetensors",
-        "33dab310b7ca1f3d2cd9c08c76b2ee486ccf799631b4445082cd79991cf4acc3",
+        "63ce2c70cb63be2b2e1503d842e7893167b5b198076b56b0188e49bacd3d3801",
         "trained on CamVid (Brostow et al. 2008; research use), LabelMeFacade (Froehlich et al. 2010; non-commercial research) "
         "and streets (drawn by this package)",
     ),
