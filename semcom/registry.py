@@ -81,6 +81,7 @@ CHAIN = "channels.chain"
 TASKS: dict[str, str] = {
     "autoencoder": "semcom.train.tasks.autoencoder:AutoencoderTask",
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
+    "latent_denoiser": "semcom.train.tasks.denoiser:DenoiserTask",
 }
 
 

@@ -22,7 +22,11 @@ CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
 #: networks of our own that are saved as diffusers' are: class -> module
-OWN = {"BlockAutoencoder": "semcom.models.block_autoencoder", "JSCC": "semcom.models.jscc"}
+OWN = {
+    "BlockAutoencoder": "semcom.models.block_autoencoder",
+    "JSCC": "semcom.models.jscc",
+    "LatentDenoiser": "semcom.models.denoiser",
+}
 
 
 def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:

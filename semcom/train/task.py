@@ -10,7 +10,16 @@ import numpy as np
 from torch import Tensor, nn
 
 from semcom.component import Component
-from semcom.train.data import Batch, Draws
+from semcom.train.data import Batch, Draws, Steps
+
+
+class Data(Protocol):
+    """Batch number ``step`` of a training, this process's ``rows`` of it, with ``to(device)``; and a few to look at."""
+
+    rows: tuple[int, ...]
+
+    def __getitem__(self, step: int) -> Any: ...
+    def plain(self, count: int) -> Any: ...
 
 
 class Task(Protocol):
@@ -47,6 +56,10 @@ class Turn:
 
 class TaskDescription(Component):
     """Base of the descriptions of tasks: ``kind``, parameters, ``build() -> Task``."""
+
+    def data(self, steps: Steps, folder: Path) -> Data:
+        """What a training in ``folder`` reads: the batches of ``steps``, or what is made of them before the first step."""
+        return steps
 
     def smoke(self) -> TaskDescription:
         """The same task with networks small enough for a test."""
