@@ -57,9 +57,9 @@ class Turn:
 class TaskDescription(Component):
     """Base of the descriptions of tasks: ``kind``, parameters, ``build() -> Task``."""
 
-    def data(self, steps: Steps, folder: Path) -> Data:
-        """What a training in ``folder`` reads: the batches of ``steps``, or what is made of them before the first step."""
-        return steps
+    def data(self, pictures: Steps, folder: Path) -> Data:
+        """What a training in ``folder`` reads: the batches of ``pictures``, or what is made of them before the first step."""
+        return pictures
 
     def smoke(self) -> TaskDescription:
         """The same task with networks small enough for a test."""

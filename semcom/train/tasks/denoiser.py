@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 
-from semcom.diffusion import samplers
+from semcom.diffusion import samplers, steps
 from semcom.latents.coder import coder
 from semcom.models import storage
 from semcom.models.denoiser import LatentDenoiser, planes_of, preconditioning
@@ -68,10 +68,10 @@ class DenoiserTask(TaskDescription):
             raise ValueError(f"heads is {self.heads} and the last of widths {self.widths[2]}; it must be a multiple")
         return self
 
-    def data(self, steps: Steps, folder: Path) -> Encoded:
+    def data(self, pictures: Steps, folder: Path) -> Encoded:
         made = coder(Pretrained(self.autoencoder), "cpu")
         # in float32 and one batch at a time, so that it is the same whatever surrounds it
-        return Encoded(steps, lambda pixels: made.model.encode(pixels), storage.digest(made.file), self.views, folder / CACHE)
+        return Encoded(pictures, lambda pixels: made.model.encode(pixels), storage.digest(made.file), self.views, folder / CACHE)
 
     def build(self) -> Training:
         return Training(self)
@@ -125,7 +125,7 @@ class Training:
             denoise = lambda x, level, given=given: network(x, level, given)  # noqa: E731
             arrived = torch.where(sigma.isfinite(), latents + torch.where(sigma.isfinite(), sigma, 0.0) * noise, 0.0)
             made = [] if given is not None else [self.coder.model.shrink(arrived, sigma)]
-            made += [samplers.sample(denoise, arrived, sigma, count, noise) for count in EVALUATIONS]
+            made += [_sampled(denoise, arrived, sigma, count, noise) for count in EVALUATIONS]
             rows += [self.coder.pictures(x) for x in made]
         picture = torch.cat([torch.cat(list(row.cpu()), dim=2) for row in rows], dim=1)
         return (picture * 255.0).round().byte().permute(1, 2, 0).numpy()
@@ -141,6 +141,10 @@ class Training:
         )
         told = {"name": self.task.autoencoder, "sha256": storage.digest(self.coder.file)}
         return {"what": what, "losses": "squared error at unit variance a level", "of": told}
+
+
+def _sampled(denoise: samplers.Denoise, arrived: Tensor, sigma: Tensor, count: int, noise: Tensor) -> Tensor:
+    return samplers.euler(denoise, arrived, sigma, steps.times(steps.start_of(sigma), count), lambda: noise)
 
 
 def _exact(labels: Tensor) -> tuple[Tensor, Tensor]:
