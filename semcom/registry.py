@@ -61,6 +61,7 @@ TABLE: dict[str, dict[str, str]] = {
         "jscc": "semcom.receive.jscc:JSCC",
         "prior": "semcom.receive.prior:Prior",
         "vae": "semcom.receive.vae:Vae",
+        "latent_diffusion": "semcom.receive.latent_diffusion:LatentDiffusion",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",

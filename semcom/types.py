@@ -239,7 +239,9 @@ class Reconstruction:
     """``pixels`` float32 [B, 3, H, W] in [0, 1]; ``ok`` bool [B], False where there is no picture.
 
     A row that is not ok is grey here; the evaluator shows it as grey and, in a second row, as the prior.
-    ``usage``, ``counts`` and ``reports`` are the link's, where a whole system made this.
+    ``samples`` float32 [B, S, 3, H, W] are what else the picture may have been, and ``uncertainty`` float32 [B, H, W] how far
+    these differ (deviation, mean over colours), where a receiver was asked for samples. ``usage``, ``counts`` and
+    ``reports`` are the link's, where a whole system made this.
     """
 
     pixels: torch.Tensor
@@ -248,3 +250,5 @@ class Reconstruction:
     usage: Usage | None = None
     counts: Mapping[str, torch.Tensor] = field(default_factory=dict)
     reports: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    samples: torch.Tensor | None = None
+    uncertainty: torch.Tensor | None = None
