@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import lazy_loader as lazy
 import numpy as np
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from semcom.component import Component
 from semcom.diffusion import samplers, steps
-from semcom.errors import ScenarioError
+from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import LatentCoder, coder
 from semcom.latents.named import NamedAutoencoder
 from semcom.latents.received import Arrived, arrived
@@ -67,7 +67,7 @@ class LatentDiffusion(NamedAutoencoder):
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
     weights: str = Field("latent_denoiser", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
-    steps: Literal["auto"] | int = Field(
+    steps: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto", description="evaluations of the denoiser on the way (heun: about two a step); auto: from the noise level; 0: none"
     )
     solver: Literal["euler", "heun", "multistep", "ancestral"] = Field(
@@ -85,8 +85,6 @@ class LatentDiffusion(NamedAutoencoder):
         return self.same_autoencoder(transmit)
 
     def available(self) -> str | None:
-        from semcom.errors import WeightsError
-
         try:
             Shipped(self.weights, "LatentDenoiser").file()
         except WeightsError as error:

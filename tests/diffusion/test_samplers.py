@@ -121,7 +121,7 @@ def moments(x, sigma, times):
 def test_samples_of_the_reverse_process_are_those_of_the_posterior():
     """Mean and covariance of the samples are those of the steps' recursion, to within the sample's error. The recursion's
     mean is the posterior's with any steps (D is a martingale along the way), its covariance to first order in the steps."""
-    count, x = 40_000, torch.where(LEVELS.isinf(), 0.0, MEAN + torch.tensor([0.3, -0.8, 2.5, 0.0]))
+    count, x = 6_000, torch.where(LEVELS.isinf(), 0.0, MEAN + torch.tensor([0.3, -0.8, 2.5, 0.0]))
     times = torch.cat([torch.full((1, 1), math.inf, dtype=torch.float64), geometric(40.0, 0.01, 60), torch.zeros(1, 1)])
     mean, covariance = moments(x, LEVELS, times)
     rows = (x.expand(count, 4), LEVELS.expand(count, 4), times.expand(-1, count))
@@ -134,14 +134,14 @@ def test_samples_of_the_reverse_process_are_those_of_the_posterior():
 
     wanted_mean, wanted = (part[0] for part in posterior(x[None], LEVELS[None]))
     errors = []
-    for steps_taken in (60, 240, 960):
+    for steps_taken in (30, 120, 480):
         times = torch.cat([torch.full((1, 1), math.inf, dtype=torch.float64), geometric(40.0, 0.001, steps_taken), torch.zeros(1, 1)])
         mean, covariance = moments(x, LEVELS, times)
         torch.testing.assert_close(mean, wanted_mean, rtol=0, atol=1e-10)
         errors.append(float((covariance - wanted).norm() / wanted.norm()))
     for coarse, fine in zip(errors, errors[1:]):
         assert math.log(coarse / fine, 4) == pytest.approx(1.0, abs=0.2)
-    assert errors[-1] < 0.02
+    assert errors[-1] < 0.04
 
 
 def test_samples_of_one_row_do_not_depend_on_its_neighbours():
