@@ -42,10 +42,11 @@ class LatentDiffusion(NamedAutoencoder):
     An unbiased latent that arrived is clean latent plus noise, which is where a diffusion model starts. The denoiser
     knows the level of every element, from 0 to inf, so that unequal powers, fading, lost elements and channels that were
     not sent are one and the same thing. `steps: 1` is its MMSE estimate, smooth where the noise is strong; several steps
-    lead to one sharp picture that is likely given what arrived, always the same for the same latent (`euler`, `heun`,
-    `multistep`) or another one with each stream (`ancestral`); 0 is the linear estimate of `receive: vae`. What was lost
-    is filled in; without any latent the picture is made from the map alone. `auto` takes more steps where noise is strong.
-    Where all elements arrived at `hand_over_db` or better, the plain decoder shows what there is.
+    lead to one sharp picture that is likely given what arrived: one and the same for a latent that arrived in full (`euler`,
+    `heun`, `multistep`), or another one with each draw of the decoder's stream (`ancestral`). 0 is the linear estimate of
+    `receive: vae`. What was lost or not sent starts from that stream's noise and is filled in; without any latent the
+    picture is made from the map alone. `auto` takes more steps where noise is strong. Where all channels arrived at
+    `hand_over_db` or better, the plain decoder shows what there is.
 
     A label map that comes with the message (a part named `map`) conditions the denoiser, `guidance` times as strongly as
     it was trained (another evaluation a step unless 0 or 1). Generation invents: what is sharp need not be true. `samples`

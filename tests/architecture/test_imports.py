@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: package -> the packages of ours that it may import; a module may always import its own package
 FOUNDATION = {"semcom.errors", "semcom.units", "semcom.rng", "semcom.types", "semcom.component", "semcom.protocols", "semcom.registry"}
-SHARED_FORMATS = {"semcom.codecs", "semcom.softcast", "semcom.models", "semcom.latents", "semcom.diffusion"}
+SHARED_FORMATS = {"semcom.codecs", "semcom.softcast", "semcom.models", "semcom.latents", "semcom.diffusion", "semcom.maps"}
 PART = FOUNDATION | SHARED_FORMATS
 ALLOWED = {
     "channels": set(),
