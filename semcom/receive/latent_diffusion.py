@@ -119,21 +119,22 @@ class DiffusionReceiver:
 
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         part = received.parts.get("latent")
-        if not isinstance(part, ReceivedReals):
-            raise ScenarioError("receive: latent_diffusion needs the real part 'latent' of `transmit: vae_latent`")
-        found = arrived(self.coder, part)
-        values, sigma = self.whole(found)
+        if isinstance(part, ReceivedReals):
+            found = arrived(self.coder, part)
+            values, sigma = self.whole(found)
+            clean, ok = self._clean(found), part.ok.to(values.device)
+        elif part is None and MAP in received.parts:
+            found, (values, sigma) = None, self._nothing(len(streams), received.image_size)
+            clean = ok = torch.zeros(len(values), dtype=torch.bool, device=values.device)
+        else:
+            raise ScenarioError("receive: latent_diffusion needs the real part 'latent' of `transmit: vae_latent`, or a label map")
         planes = self._planes(received, values)
-        counts = self._evaluations(sigma, self._clean(found, len(self._power)))
-        draws = _Draws(streams, values)
-        latents = self._generated(values, sigma, planes, counts, self.how.solver, draws("shown"))
-        pixels = self._pictures(latents)
-        if bool((counts == 0).any()):  # what is clean is shown as the plain decoder shows it
+        ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
+        counts, draws = self._evaluations(sigma, clean), _Draws(streams, values)
+        pixels = self.coder.pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")))
+        if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
             plain = self.coder.pictures(found.linear())
             pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), plain, pixels)
-        ok = part.ok.to(pixels.device)
-        if planes is not None:
-            ok = ok | planes[:, -1].flatten(1).any(1)
         made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)
         return self._with_samples(made, values, sigma, planes, draws) if self.how.samples else made
 
@@ -150,9 +151,14 @@ class DiffusionReceiver:
         pad = torch.nn.functional.pad
         return pad(values * usual, padding), pad(sigma * usual, padding, value=math.inf)
 
-    def _clean(self, found: Arrived, channels: int) -> torch.Tensor:
-        """bool [B]: everything was sent and arrived at the SNR from which there is nothing to add, or better."""
-        if self.how.hand_over_db is None or found.values.shape[1] < channels:
+    def _nothing(self, rows: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `whole`, of a message without latents."""
+        values = torch.zeros((rows, len(self._power), *self.coder.grid(size)), device=self._power.device)
+        return values, torch.full_like(values, math.inf)
+
+    def _clean(self, found: Arrived) -> torch.Tensor:
+        """bool [B]: all channels were sent and arrived at the SNR from which there is nothing to add, or better."""
+        if self.how.hand_over_db is None or found.values.shape[1] < len(self._power):
             return torch.zeros(len(found.values), dtype=torch.bool, device=found.values.device)
         most = 10.0 ** (-self.how.hand_over_db / 20.0)
         return (found.there & (found.noise_std <= most) & (found.gain > 0)).flatten(1).all(1)
@@ -185,9 +191,8 @@ class DiffusionReceiver:
         for count in counts.unique().tolist():
             for rows in (counts == count).nonzero()[:, 0].split(TOGETHER) if count else ():
                 some = rows.to(values.device)
-                made[some] = self._sampled(
-                    values[some], sigma[some], None if planes is None else planes[some], count, solver, draws.select(rows)
-                )
+                shown = None if planes is None else planes[some]
+                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows))
         return made
 
     def _sampled(
@@ -210,16 +215,13 @@ class DiffusionReceiver:
 
         return without if planes is None else samplers.guided(with_map, without, self.how.guidance)
 
-    def _pictures(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.coder.pictures(latents)
-
     def _with_samples(
         self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, draws: _Draws
     ) -> Reconstruction:
         """With samples of the posterior, and their deviation at each pixel."""
         counts = torch.full((len(values),), OF_A_SAMPLE)
         drawn = [
-            self._pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")))
+            self.coder.pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")))
             for number in range(self.how.samples)
         ]
         stack = torch.where(made.ok[:, None, None, None, None], torch.stack(drawn, dim=1), GREY)

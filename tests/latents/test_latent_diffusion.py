@@ -171,6 +171,8 @@ def test_a_map_that_comes_with_the_message_conditions_the_picture(folders, image
     assert bool(made["one"].ok.all()) and not made["ignored"].ok.any() and not receiver().decode(alone, streams).ok.any()
     assert float((made["one"].pixels - made["none"].pixels).abs().max()) > 1e-4
     assert float((made["one"].pixels - made["two"].pixels).abs().max()) > 1e-4
+    without = SimpleNamespace(parts={"map": object()}, image_size=got.image_size)
+    assert torch.equal(receiver(steps=2).decode(without, streams).pixels, made["one"].pixels)
 
 
 @pytest.mark.parametrize(
