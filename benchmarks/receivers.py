@@ -50,7 +50,7 @@ def receivers(given, context):
     made = {"vae": registry.parse("receive", "vae").build(context)}
     for solver in given.solvers:
         for count in given.steps:
-            said = {"weights": given.weights, "solver": solver, "steps": count, "hand_over_db": None, "precision": given.precision}
+            said = {"weights": given.weights, "solver": solver, "steps": count, "hand_over_db": None, "precision": given.precision, "decode": given.decode}
             built = registry.parse("receive", {"kind": "latent_diffusion", **said, "guidance": given.guidance}).build(context)
             made[f"{solver} {count}"] = built
             if given.true_map:
@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16, help="evenly spread over the tuning images")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--decode", default="sent", choices=["sent", "all"])
     parser.add_argument("--true-map", action="store_true")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--picture", type=Path, help="a picture of the first images: rows are receivers at the first SNR")

@@ -52,6 +52,9 @@ class LatentDiffusion(NamedAutoencoder):
     it was trained (another evaluation a step unless 0 or 1). Generation invents: what is sharp need not be true. `samples`
     draws so many pictures of what may have been sent, and how far they differ is the uncertainty of each pixel.
 
+    The denoiser estimates channels that were not sent, too. A decoder that was trained to do without them does better
+    without until these are known well: `decode: sent` leaves them out, and `all` is for receivers with a good map.
+
     Latents have unit RMS over the channels that were sent; the denoiser knows those channels' usual power, and was trained with
     pictures in the scale that this leaves. Give transmit and receive the same autoencoder.
 
@@ -76,6 +79,10 @@ class LatentDiffusion(NamedAutoencoder):
     )
     map: Literal["use", "ignore"] = Field("use", description="a label map that comes with the message")
     guidance: float = Field(1.0, ge=0.0, description="how strongly the map counts: 0 not at all, 1 as trained, more insists on it")
+    decode: Literal["sent", "all"] = Field(
+        "sent",
+        description="latent channels that the decoder gets: those that were sent, or all; all where no latent arrived",
+    )
     hand_over_db: float | None = Field(
         25.0, description="Es/N0 of the worst element from which the linear estimate is shown as it is, dB; null: never"
     )
@@ -131,12 +138,13 @@ class DiffusionReceiver:
         planes = self._planes(received, values)
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
         counts, draws = self._evaluations(sigma, clean), _Draws(streams, values)
-        pixels = self.coder.pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")))
+        sent = 0 if found is None else found.values.shape[1]
+        pixels = self._pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")), sigma, sent)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
             plain = self.coder.pictures(found.linear())
             pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), plain, pixels)
         made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)
-        return self._with_samples(made, values, sigma, planes, draws) if self.how.samples else made
+        return self._with_samples(made, values, sigma, planes, sent, draws) if self.how.samples else made
 
     def whole(self, found: Arrived) -> tuple[torch.Tensor, torch.Tensor]:
         """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived.
@@ -215,13 +223,23 @@ class DiffusionReceiver:
 
         return without if planes is None else samplers.guided(with_map, without, self.how.guidance)
 
+    def _pictures(self, latents: torch.Tensor, sigma: torch.Tensor, sent: int) -> torch.Tensor:
+        """Pixels of all channels, or of the ``sent`` leading ones, of unit RMS over them, where some of these arrived."""
+        if self.how.decode == "all" or sent in (0, len(self._power)):
+            return self.coder.pictures(latents)
+        some = sigma.isfinite().flatten(1).any(1)
+        pixels = self.coder.pictures(latents[:, :sent] / self._power[:sent].mean().sqrt())
+        if bool((~some).any()):
+            pixels[~some] = self.coder.pictures(latents[~some])
+        return pixels
+
     def _with_samples(
-        self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, draws: _Draws
+        self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: _Draws
     ) -> Reconstruction:
         """With samples of the posterior, and their deviation at each pixel."""
         counts = torch.full((len(values),), OF_A_SAMPLE)
         drawn = [
-            self.coder.pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")))
+            self._pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")), sigma, sent)
             for number in range(self.how.samples)
         ]
         stack = torch.where(made.ok[:, None, None, None, None], torch.stack(drawn, dim=1), GREY)

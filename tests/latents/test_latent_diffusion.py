@@ -92,6 +92,16 @@ def test_one_step_is_the_denoisers_estimate_and_none_is_the_plain_decoder(folder
     assert torch.equal(receiver(steps=0).decode(got, streams).pixels, plain.pixels)
 
 
+def test_the_decoder_gets_the_channels_that_were_sent_or_all(folders, images, receiver):
+    got, streams = sent(folders, images, channels=3)
+    for decode in ("sent", "all"):
+        made = receiver(steps=1, decode=decode)
+        values, sigma = made.whole(arrived(made.coder, got.parts["latent"]))
+        latents = made.network(values, sigma)
+        given = latents if decode == "all" else latents[:, :3] / torch.tensor(made.coder.power[:3].mean()).float().sqrt()
+        torch.testing.assert_close(made.decode(got, streams).pixels, made.coder.pictures(given), rtol=0, atol=1e-5)
+
+
 def test_a_clean_channel_is_handed_over_to_the_plain_decoder(folders, images, receiver):
     got, streams = sent(folders, images, 30.0)
     plain = Vae(autoencoder=folders["own"]).build(Context()).decode(got, streams).pixels
