@@ -72,6 +72,7 @@ TABLE: dict[str, dict[str, str]] = {
         "vae": "semcom.receive.vae:Vae",
         "map_as_is": "semcom.receive.map_as_is:MapAsIs",
         "retrieval": "semcom.receive.retrieval:Retrieval",
+        "latent_diffusion": "semcom.receive.latent_diffusion:LatentDiffusion",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",
@@ -94,6 +95,7 @@ TASKS: dict[str, str] = {
     "autoencoder": "semcom.train.tasks.autoencoder:AutoencoderTask",
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
     "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
+    "latent_denoiser": "semcom.train.tasks.denoiser:DenoiserTask",
 }
 
 

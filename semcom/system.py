@@ -120,18 +120,21 @@ def _together(results: Sequence[tuple[list[int], Reconstruction]]) -> Reconstruc
         }
 
     sizes, usages = [len(rows) for rows, _ in results], [one.usage for one in parts]
-    labels = None if parts[0].labels is None else column([one.labels for one in parts])
+    extras = {
+        name: None if getattr(parts[0], name) is None else column([getattr(one, name) for one in parts])
+        for name in ("labels", "samples", "uncertainty")
+    }
     free = tuple(dict.fromkeys(item for usage in usages for item in usage.free))
     uses = table([one.uses for one in usages], sizes)
     usage = Usage(column([one.granted for one in usages]), uses, column([one.energy for one in usages]), free)
     return Reconstruction(
         column([one.pixels for one in parts]),
         column([one.ok for one in parts]),
-        labels,
-        usage,
-        table([one.counts for one in parts], sizes),
-        table([one.reports for one in parts], sizes) if parts[0].reports else {},
-        _probabilities(parts, column),
+        usage=usage,
+        counts=table([one.counts for one in parts], sizes),
+        reports=table([one.reports for one in parts], sizes) if parts[0].reports else {},
+        label_probabilities=_probabilities(parts, column),
+        **extras,
     )
 
 

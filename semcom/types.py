@@ -264,8 +264,9 @@ class Reconstruction:
 
     A row that is not ok is grey here; the evaluator shows it as grey and, in a second row, as the prior.
     ``labels`` int64 [B, H, W]: the label map as it was received, 255 where it is not known; ``label_probabilities``
-    float32 [B, 12, h, w]: what is known of each class, where that is more. ``usage``, ``counts`` and ``reports`` are the
-    link's, where a whole system made this.
+    float32 [B, 12, h, w]: what is known of each class, where that is more. ``samples`` float32 [B, S, 3, H, W] are what else
+    the picture may have been, and ``uncertainty`` float32 [B, H, W] how far these differ (deviation, mean over colours), where
+    a receiver was asked for samples. ``usage``, ``counts`` and ``reports`` are the link's, where a whole system made this.
     """
 
     pixels: torch.Tensor
@@ -275,3 +276,5 @@ class Reconstruction:
     counts: Mapping[str, torch.Tensor] = field(default_factory=dict)
     reports: Mapping[str, torch.Tensor] = field(default_factory=dict)
     label_probabilities: torch.Tensor | None = None
+    samples: torch.Tensor | None = None
+    uncertainty: torch.Tensor | None = None

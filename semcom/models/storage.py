@@ -29,6 +29,7 @@ OWN = {
     "BlockAutoencoder": "semcom.models.block_autoencoder",
     "JSCC": "semcom.models.jscc",
     "Segmenter": "semcom.models.segmenter.network",
+    "LatentDenoiser": "semcom.models.denoiser",
 }
 
 

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from semcom.component import Component
 from semcom.errors import ScenarioError
-from semcom.latents.allocation import gains, relative
 from semcom.latents.codec import Corrupt
 from semcom.latents.coder import LatentCoder, bits_to_scale, coder, marked
 from semcom.latents.named import NamedAutoencoder
+from semcom.latents.received import arrived
 from semcom.protocols import Context
 from semcom.rng import Streams
 from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
@@ -82,52 +82,8 @@ class VaeReceiver:
 
     def latents(self, part: ReceivedReals, scale: torch.Tensor | None = None) -> torch.Tensor:
         """float32 [B, n, h, w]: estimates of what the transmitter took from its encoder, centred."""
-        values, noise = (x.to(self.coder.device).reshape(-1, *part.shape) for x in (part.values, part.noise_std))
-        arrived = noise.isfinite()
-        values, noise = torch.where(arrived, values, 0.0), torch.where(arrived, noise, 0.0)
-        variance = relative(self.coder.power[: part.shape[0]])
-        powers = np.array(part.powers) if part.powers else variance
-        amplitude = gains(powers, variance)
-        if scale is None:
-            scale = self._found_scale(values, noise, arrived, powers, amplitude)
-        power, gain = (torch.tensor(x, dtype=torch.float32, device=values.device)[:, None, None] for x in (powers, amplitude))
-        if self.shrink == "wiener":
-            values = values * power / (power + noise.square()).clamp(min=torch.finfo(torch.float32).tiny)
-        undone = torch.where(arrived & (gain > 0), values / gain.clamp(min=torch.finfo(torch.float32).tiny), 0.0)
-        used = gain > 0
-        return torch.where(used, marked(undone * scale[:, None, None, None]), 0.0)
-
-    def _found_scale(
-        self, values: torch.Tensor, noise: torch.Tensor, arrived: torch.Tensor, powers: np.ndarray, amplitude: np.ndarray
-    ) -> torch.Tensor:
-        """Scale [B] that gives the latents unit RMS, estimated where channels were scaled differently.
-
-        With gains g, t = mean(P / g^2) over the channels has to be 1 / scale^2, where P are the powers with which
-        the picture was sent. Each P is measured as a weighted mean of y^2 - s^2, whose error has the variance
-        4 p s^2 + 2 s^4 an element, and what is left out of the picture adds its own. Beforehand P is known to
-        within the channels' spread over pictures: the estimate is linear in both, and within what is possible.
-        """
-        used = amplitude > 0
-        factors = 1.0 / amplitude[used] ** 2 / used.sum()  # t = sum of factors times powers
-        lowest, highest = len(powers) * factors.min(), len(powers) * factors.max()
-        if highest - lowest < 1e-9 * highest:
-            return torch.full((len(values),), highest**-0.5, device=values.device)
-        place = torch.tensor(np.flatnonzero(used), device=values.device)
-        y, s, seen = (x[:, place].double().flatten(2) for x in (values, noise, arrived))
-        p, a = (torch.tensor(x, device=values.device) for x in (powers[used], factors))
-        weight = seen / (p[:, None] + s.square()).square()
-        weight = weight / weight.sum(2, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
-        measured = (weight * (y.square() - s.square())).sum(2)
-        error = (weight.square() * (4.0 * p[:, None] * s.square() + 2.0 * s.square().square())).sum(2)
-        error = error + 2.0 * p.square() * (weight.square().sum(2) - 1.0 / y.shape[2]).clamp(min=0.0)
-        some = seen.any(2)
-        found = (a * torch.where(some, measured, p)).sum(1)
-        variance = (a.square() * torch.where(some, error, 0.0)).sum(1)
-        expected = float((a * p).sum())
-        spread = torch.tensor(self.coder.spread[: len(powers)][used], device=values.device)
-        believed = float((a * p * spread).square().sum())
-        t = expected + (found - expected) * believed / (believed + variance).clamp(min=torch.finfo(torch.float64).tiny)
-        return t.clamp(lowest, highest).rsqrt().to(torch.float32)
+        found = arrived(self.coder, part, scale)
+        return found.linear() if self.shrink == "wiener" else found.undone(found.values)
 
     def _of_bits(
         self, part: ReceivedBits, scale: torch.Tensor | None, ok: torch.Tensor, size: tuple[int, int]

@@ -46,17 +46,18 @@ class Draws:
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
         """float32 [B]"""
-        return self._tensor([rng.uniform(low, high) for rng in self._generators(name)])
+        return self._tensor([rng.uniform(low, high) for rng in self.generators(name)])
 
     def choice(self, name: str, values: Sequence[int]) -> torch.Tensor:
         """int64 [B], each of ``values`` equally likely."""
-        return torch.tensor([values[rng.integers(len(values))] for rng in self._generators(name)], device=self.device)
+        return torch.tensor([values[rng.integers(len(values))] for rng in self.generators(name)], device=self.device)
 
     def normal(self, name: str, shape: Sequence[int]) -> torch.Tensor:
         """float32 [B, *shape], unit variance"""
-        return self._tensor(np.stack([rng.standard_normal(tuple(shape), dtype=np.float32) for rng in self._generators(name)]))
+        return self._tensor(np.stack([rng.standard_normal(tuple(shape), dtype=np.float32) for rng in self.generators(name)]))
 
-    def _generators(self, name: str) -> Iterator[np.random.Generator]:
+    def generators(self, name: str) -> Iterator[np.random.Generator]:
+        """The stream of each row, at its start."""
         return (generator(self.seed, "train", name, self.step, row) for row in self.rows)
 
     def _tensor(self, values: Any) -> torch.Tensor:
@@ -171,9 +172,12 @@ class Steps(torch.utils.data.Dataset):
         """uint8 [H, W] of one picture, not augmented; None where there are no classes."""
         return self.augmentation.centred(*self._decoded(place))[1]
 
+    def augmented(self, place: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """(float32 [H, W, 3], labels [H, W] or None): a random view of one picture."""
+        return self.augmentation(*self._decoded(place), rng)
+
     def _example(self, step: int, row: int) -> tuple[np.ndarray, np.ndarray | None]:
-        rng = generator(self.seed, "train", "augment", step, row)
-        return self.augmentation(*self._decoded(self.index(step, row)), rng)
+        return self.augmented(self.index(step, row), generator(self.seed, "train", "augment", step, row))
 
     def _decoded(self, index: int) -> tuple[Any, np.ndarray | None]:
         pack, place = self.places[index]

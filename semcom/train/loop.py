@@ -110,7 +110,7 @@ class Training:
         packs = [Pack.open(path) for path in recipe.data.packs]
         self._packs = packs
         self._identity = {**recipe.identity(), "packs": [pack.digest for pack in packs]}
-        self._data = self._steps(packs)
+        self._data = recipe.task.data(self._steps(packs), self.folder)
         self._still = self._data.plain(SAMPLES)
         self._networks(recipe.task.prepared(self._data))
         self._resume()

@@ -13,6 +13,15 @@ from semcom.component import Component
 from semcom.train.data import Batch, Draws, Steps
 
 
+class Data(Protocol):
+    """Batch number ``step`` of a training, this process's ``rows`` of it, with ``to(device)``; and a few to look at."""
+
+    rows: tuple[int, ...]
+
+    def __getitem__(self, step: int) -> Any: ...
+    def plain(self, count: int) -> Any: ...
+
+
 class Task(Protocol):
     """A prepared task. Its first network is the one whose average is sampled and shipped."""
 
@@ -52,6 +61,10 @@ class TaskDescription(Component):
     def prepared(self, data: Steps) -> Task:
         """The prepared task, for a training on ``data``; most tasks need to know nothing of it."""
         return self.build()
+
+    def data(self, pictures: Steps, folder: Path) -> Data:
+        """What a training in ``folder`` reads: the batches of ``pictures``, or what is made of them before the first step."""
+        return pictures
 
     def smoke(self) -> TaskDescription:
         """The same task with networks small enough for a test."""

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: package -> the packages of ours that it may import; a module may always import its own package
 FOUNDATION = {"semcom.classes", "semcom.errors", "semcom.units", "semcom.rng", "semcom.types", "semcom.component", "semcom.protocols", "semcom.registry"}
-SHARED_FORMATS = {"semcom.codecs", "semcom.softcast", "semcom.models", "semcom.latents", "semcom.maps"}
+SHARED_FORMATS = {"semcom.codecs", "semcom.softcast", "semcom.models", "semcom.latents", "semcom.diffusion", "semcom.maps"}
 PART = FOUNDATION | SHARED_FORMATS
 ALLOWED = {
     "channels": set(),
@@ -28,6 +28,7 @@ ALLOWED = {
     "semcom.models": FOUNDATION | {"semcom.softcast"},
     "semcom.latents": FOUNDATION | {"semcom.models"},
     "semcom.maps": FOUNDATION | {"semcom.codecs", "semcom.models", "semcom.softcast"},
+    "semcom.diffusion": FOUNDATION,
     "semcom.stats": FOUNDATION,
     "semcom.source": PART,
     "semcom.transmit": PART,
@@ -39,7 +40,7 @@ ALLOWED = {
     "semcom.store": FOUNDATION,
     "semcom.sweep": PART | {"semcom.system", "semcom.scenario", "semcom.store", "semcom.stats", "semcom.metrics", "semcom.source"},
     "semcom.figures": FOUNDATION | {"semcom.store", "semcom.metrics"},
-    "semcom.train": FOUNDATION | {"semcom.models", "semcom.latents", "semcom.codecs", "semcom.scenario", "semcom.store"},
+    "semcom.train": FOUNDATION | {"semcom.models", "semcom.diffusion", "semcom.latents", "semcom.codecs", "semcom.scenario", "semcom.store"},
     "semcom.api": FOUNDATION | {"semcom.scenario", "semcom.sweep"},
     "semcom": {"semcom.api", "semcom.system", "semcom.types"},
 }

@@ -1,6 +1,5 @@
 """Latents over links: power, order, shrinkage, scale, budgets, and what is said where something is missing."""
 
-import copy
 import math
 import shutil
 from fractions import Fraction
@@ -14,6 +13,7 @@ from semcom.errors import DataError, ScenarioError, WeightsError
 from semcom.latents import tables
 from semcom.latents.allocation import relative, waterfill
 from semcom.latents.coder import KNOWN, bits_to_scale, coder, scale_to_bits
+from semcom.latents.received import found_scale
 from semcom.models.pretrained import Pretrained
 from semcom.protocols import Context
 from semcom.receive.vae import Vae
@@ -105,9 +105,8 @@ def test_shrinking_is_linear_mmse_in_latent_units_after_the_power_is_undone(fold
 
 def test_the_scale_is_found_from_what_arrived(folders):
     """Gaussian latents whose powers differ from the agreed ones: the found scale is within its deviation of the true one."""
-    receiver = Vae(autoencoder=folders["own"]).build(Context())
-    own, rows, places = copy.copy(receiver.coder), 200, H * W
-    own.spread, receiver.coder = np.full(8, 0.8 / np.sqrt(12)), own
+    own, rows, places = coder(Pretrained(folders["own"]), "cpu"), 200, H * W
+    spread = np.full(8, 0.8 / np.sqrt(12))
     rng = torch.Generator().manual_seed(0)
     shares = relative(own.power) * (0.6 + 0.8 * np.random.default_rng(0).random((rows, 8)))
     z = torch.randn(rows, 8, H, W, generator=rng) * torch.tensor(shares, dtype=torch.float32).sqrt()[:, :, None, None]
@@ -120,7 +119,7 @@ def test_the_scale_is_found_from_what_arrived(folders):
         noise = torch.full_like(sent, std)
         values = (sent + noise * torch.randn(sent.shape, generator=rng)).reshape(-1, 8, H, W)
         gain, seen = amplitude[:, 0, 0].double().numpy(), torch.ones_like(values).bool()
-        found = receiver._found_scale(values, noise.reshape(values.shape), seen, powers, gain)
+        found = found_scale(values, noise.reshape(values.shape), seen, powers, gain, spread)
         error = float((found / true - 1).square().mean().sqrt())
         factors = 1 / gain**2 / 8
         variance = factors**2 * (4 * powers * std**2 + 2 * std**4) / places

@@ -1,0 +1,99 @@
+"""A real part of latents as it arrived: its power allocation undone, and the scale of each picture found.
+
+What a transmitter sends has unit RMS per image over the n channels that it sends. Undone, latents have unit RMS over these n
+channels again, as its encoder gave them (or the scale that was told, where an autoencoder has one of its own).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import lazy_loader as lazy
+import numpy as np
+
+from semcom.latents.allocation import gains, relative
+from semcom.latents.coder import LatentCoder, marked
+from semcom.types import ReceivedReals
+
+torch = lazy.load("torch")
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Latents of n channels in message units, and what leads from there to latents.
+
+    ``values``, ``noise_std`` [B, n, h, w], both 0 where not ``there``; ``power``, ``gain`` [n, 1, 1]: the expected mean
+    square of each channel, and what it was multiplied by (0: it was not sent); ``scale`` [B].
+    """
+
+    values: torch.Tensor
+    noise_std: torch.Tensor
+    there: torch.Tensor
+    power: torch.Tensor
+    gain: torch.Tensor
+    scale: torch.Tensor
+
+    def linear(self) -> torch.Tensor:
+        """Latents [B, n, h, w]: the linear MMSE estimate of each element by itself, 0 where nothing arrived."""
+        return self.undone(self.values * self.power / (self.power + self.noise_std.square()).clamp(min=_tiny()))
+
+    def undone(self, values: torch.Tensor) -> torch.Tensor:
+        """Latents [B, n, h, w] of ``values`` in message units."""
+        undone = torch.where(self.there & (self.gain > 0), values / self.gain.clamp(min=_tiny()), 0.0)
+        return torch.where(self.gain > 0, marked(undone * self.scale[:, None, None, None]), 0.0)
+
+    def unbiased(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(latents [B, n, h, w] as they arrived, their noise levels: inf where nothing did)."""
+        levels = self.noise_std / self.gain.clamp(min=_tiny()) * self.scale[:, None, None, None]
+        return self.undone(self.values), torch.where(self.there & (self.gain > 0), levels, torch.inf)
+
+
+def arrived(coder: LatentCoder, part: ReceivedReals, scale: torch.Tensor | None = None) -> Arrived:
+    """What ``part`` holds. ``scale`` [B] is what was told of each picture; without it, it is found (`found_scale`)."""
+    values, noise = (x.to(coder.device).reshape(-1, *part.shape) for x in (part.values, part.noise_std))
+    there = noise.isfinite()
+    values, noise = torch.where(there, values, 0.0), torch.where(there, noise, 0.0)
+    variance = relative(coder.power[: part.shape[0]])
+    powers = np.array(part.powers) if part.powers else variance
+    amplitude = gains(powers, variance)
+    if scale is None:
+        scale = found_scale(values, noise, there, powers, amplitude, coder.spread)
+    power, gain = (torch.tensor(x, dtype=torch.float32, device=values.device)[:, None, None] for x in (powers, amplitude))
+    return Arrived(values, noise, there, power, gain, scale)
+
+
+def found_scale(
+    values: torch.Tensor, noise: torch.Tensor, there: torch.Tensor, powers: np.ndarray, amplitude: np.ndarray, spread: np.ndarray
+) -> torch.Tensor:
+    """Scale [B] that gives the latents unit RMS, estimated where channels were scaled differently.
+
+    With gains g, t = mean(P / g^2) over the channels has to be 1 / scale^2, where P are the powers with which
+    the picture was sent. Each P is measured as a weighted mean of y^2 - s^2, whose error has the variance
+    4 p s^2 + 2 s^4 an element, and what is left out of the picture adds its own. Beforehand P is known to
+    within the channels' ``spread`` over pictures: the estimate is linear in both, and within what is possible.
+    """
+    used = amplitude > 0
+    factors = 1.0 / amplitude[used] ** 2 / used.sum()  # t = sum of factors times powers
+    lowest, highest = len(powers) * factors.min(), len(powers) * factors.max()
+    if highest - lowest < 1e-9 * highest:
+        return torch.full((len(values),), highest**-0.5, device=values.device)
+    place = torch.tensor(np.flatnonzero(used), device=values.device)
+    y, s, seen = (x[:, place].double().flatten(2) for x in (values, noise, there))
+    p, a = (torch.tensor(x, device=values.device) for x in (powers[used], factors))
+    weight = seen / (p[:, None] + s.square()).square()
+    weight = weight / weight.sum(2, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+    measured = (weight * (y.square() - s.square())).sum(2)
+    error = (weight.square() * (4.0 * p[:, None] * s.square() + 2.0 * s.square().square())).sum(2)
+    error = error + 2.0 * p.square() * (weight.square().sum(2) - 1.0 / y.shape[2]).clamp(min=0.0)
+    some = seen.any(2)
+    found = (a * torch.where(some, measured, p)).sum(1)
+    variance = (a.square() * torch.where(some, error, 0.0)).sum(1)
+    expected = float((a * p).sum())
+    prior = torch.tensor(spread[: len(powers)][used], device=values.device)
+    believed = float((a * p * prior).square().sum())
+    t = expected + (found - expected) * believed / (believed + variance).clamp(min=torch.finfo(torch.float64).tiny)
+    return t.clamp(lowest, highest).rsqrt().to(torch.float32)
+
+
+def _tiny() -> float:
+    return torch.finfo(torch.float32).tiny

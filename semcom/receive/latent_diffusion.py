@@ -1,0 +1,272 @@
+"""Noisy latents, a label map, or both, to a picture that is likely: diffusion started at the channel's own noise level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import lazy_loader as lazy
+import numpy as np
+from pydantic import Field
+
+from semcom.component import Component
+from semcom.diffusion import samplers, steps
+from semcom.errors import ScenarioError, WeightsError
+from semcom.latents.coder import LatentCoder, coder
+from semcom.latents.named import NamedAutoencoder
+from semcom.latents.received import Arrived, arrived
+from semcom.models.shipped import Shipped
+from semcom.protocols import Context
+from semcom.rng import Streams
+from semcom.types import GREY, Received, ReceivedReals, Reconstruction
+
+if TYPE_CHECKING:
+    from semcom.models.denoiser import LatentDenoiser
+
+torch = lazy.load("torch")
+
+#: the part of a message that holds a label map
+MAP = "map"
+#: `steps: auto`: levels of noise, in units of unit-RMS latents, above which so many evaluations are taken
+EVALUATIONS = ((0.25, 2), (0.5, 4), (1.0, 5), (2.0, 6), (math.inf, 8))
+#: pictures that pass through the network together; memory, no number, depends on it
+TOGETHER = 16
+#: evaluations of the ancestral sampler, whose steps have to be finer than those of the others
+OF_A_SAMPLE = 25
+
+
+class LatentDiffusion(NamedAutoencoder):
+    """Generates the picture from the latents that arrived: diffusion, started at the noise level of each element.
+
+    An unbiased latent that arrived is clean latent plus noise, which is where a diffusion model starts. The denoiser
+    knows the level of every element, from 0 to inf, so that unequal powers, fading, lost elements and channels that were
+    not sent are one and the same thing. `steps: 1` is its MMSE estimate, smooth where the noise is strong; several steps
+    lead to one sharp picture that is likely given what arrived: one and the same for a latent that arrived in full (`euler`,
+    `heun`, `multistep`), or another one with each draw of the decoder's stream (`ancestral`). 0 is the linear estimate of
+    `receive: vae`. What was lost or not sent starts from that stream's noise and is filled in; without any latent the
+    picture is made from the map alone. `auto` takes more steps where noise is strong. Where all channels arrived at
+    `hand_over_db` or better, the plain decoder shows what there is.
+
+    A label map that comes with the message (a part named `map`) conditions the denoiser, `guidance` times as strongly as
+    it was trained (another evaluation a step unless 0 or 1). Generation invents: what is sharp need not be true. `samples`
+    draws so many pictures of what may have been sent, and how far they differ is the uncertainty of each pixel.
+
+    The denoiser estimates channels that were not sent, too. A decoder that was trained to do without them does better
+    without until these are known well: `decode: sent` leaves them out, and `all` is for receivers with a good map.
+
+    Latents have unit RMS over the channels that were sent; the denoiser knows those channels' usual power, and was trained with
+    pictures in the scale that this leaves. Give transmit and receive the same autoencoder.
+
+    Units: noise levels in message units, 0 to inf. A picture of which neither latent nor map arrived is a failure.
+    References: Karras, Aittala, Aila, Laine 2022, "Elucidating the design space of diffusion-based generative models";
+    Lu et al. 2022, DPM-Solver++, `multistep`; Ho, Salimans 2022, guidance.
+
+    Example::
+
+        receive: {kind: latent_diffusion, steps: auto, solver: multistep}
+    """
+
+    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"})
+
+    kind: Literal["latent_diffusion"] = "latent_diffusion"
+    weights: str = Field("latent_denoiser", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
+    steps: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto", description="evaluations of the denoiser on the way (heun: about two a step); auto: from the noise level; 0: none"
+    )
+    solver: Literal["euler", "heun", "multistep", "ancestral"] = Field(
+        "multistep", description="ODE of first or second order, or the reverse stochastic process (ancestral)"
+    )
+    map: Literal["use", "ignore"] = Field("use", description="a label map that comes with the message")
+    guidance: float = Field(1.0, ge=0.0, description="how strongly the map counts: 0 not at all, 1 as trained, more insists on it")
+    decode: Literal["sent", "all"] = Field(
+        "sent",
+        description="latent channels that the decoder gets: those that were sent, or all; all where no latent arrived",
+    )
+    hand_over_db: float | None = Field(
+        25.0, description="Es/N0 of the worst element from which the linear estimate is shown as it is, dB; null: never"
+    )
+    samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
+    precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the denoiser; its weights are float32")
+
+    def fits(self, transmit: Component) -> str | None:
+        return self.same_autoencoder(transmit)
+
+    def available(self) -> str | None:
+        try:
+            Shipped(self.weights, "LatentDenoiser").file()
+        except WeightsError as error:
+            return str(error)
+        return super().available()
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "weights": Shipped(self.weights, "LatentDenoiser").identity()}
+
+    def build(self, context: Context) -> DiffusionReceiver:
+        made, source = coder(self.pretrained, context.device), Shipped(self.weights, "LatentDenoiser")
+        network, of = source.load(context.device), source.facts().get("of", {})
+        if made.side_bits or network.channels != made.channels or of.get("sha256", self._digest()) != self._digest():
+            name = of.get("name", "another autoencoder")
+            raise ScenarioError(
+                f"receive: latent_diffusion has weights '{self.weights}', which are of the latents of '{name}', and names the "
+                f"autoencoder '{self.autoencoder}'; train a denoiser for it (recipes/latent_denoiser.yaml), or name that one"
+            )
+        return DiffusionReceiver(self, made, network)
+
+    def _digest(self) -> str:
+        return self.identity()["autoencoder"]["weights"]
+
+
+class DiffusionReceiver:
+    """A prepared `semcom.protocols.Receiver`."""
+
+    def __init__(self, description: LatentDiffusion, made: LatentCoder, network: LatentDenoiser):
+        self.how, self.coder, self.network = description, made, network
+        self._power = torch.tensor(made.power, dtype=torch.float32, device=made.device)
+
+    def decode(self, received: Received, streams: Streams) -> Reconstruction:
+        part = received.parts.get("latent")
+        if isinstance(part, ReceivedReals):
+            found = arrived(self.coder, part)
+            values, sigma = self.whole(found)
+            clean, ok = self._clean(found), part.ok.to(values.device)
+        elif part is None and MAP in received.parts:
+            found, (values, sigma) = None, self._nothing(len(streams), received.image_size)
+            clean = ok = torch.zeros(len(values), dtype=torch.bool, device=values.device)
+        else:
+            raise ScenarioError("receive: latent_diffusion needs the real part 'latent' of `transmit: vae_latent`, or a label map")
+        planes = self._planes(received, values)
+        ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
+        counts, draws = self._evaluations(sigma, clean), _Draws(streams, values)
+        sent = 0 if found is None else found.values.shape[1]
+        pixels = self._pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")), sigma, sent)
+        if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
+            plain = self.coder.pictures(found.linear())
+            pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), plain, pixels)
+        made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)
+        return self._with_samples(made, values, sigma, planes, sent, draws) if self.how.samples else made
+
+    def whole(self, found: Arrived) -> tuple[torch.Tensor, torch.Tensor]:
+        """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived.
+
+        Latents of unit RMS over n channels times the usual RMS of these among all: within what this picture's leading channels
+        are stronger or weaker than usual, the scale of all C channels (`semcom.train.denoiser.levels` trains with the same).
+        """
+        values, sigma = found.unbiased()
+        count = values.shape[1]
+        usual = self._power[:count].mean().sqrt()
+        padding = (0, 0, 0, 0, 0, len(self._power) - count)
+        pad = torch.nn.functional.pad
+        return pad(values * usual, padding), pad(sigma * usual, padding, value=math.inf)
+
+    def _nothing(self, rows: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `whole`, of a message without latents."""
+        values = torch.zeros((rows, len(self._power), *self.coder.grid(size)), device=self._power.device)
+        return values, torch.full_like(values, math.inf)
+
+    def _clean(self, found: Arrived) -> torch.Tensor:
+        """bool [B]: all channels were sent and arrived at the SNR from which there is nothing to add, or better."""
+        if self.how.hand_over_db is None or found.values.shape[1] < len(self._power):
+            return torch.zeros(len(found.values), dtype=torch.bool, device=found.values.device)
+        most = 10.0 ** (-self.how.hand_over_db / 20.0)
+        return (found.there & (found.noise_std <= most) & (found.gain > 0)).flatten(1).all(1)
+
+    def _evaluations(self, sigma: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        """int64 [B]: how many evaluations each row takes."""
+        if self.how.steps == "auto":
+            start = steps.start_of(sigma).cpu()
+            limits = torch.tensor([limit for limit, _ in EVALUATIONS])
+            counts = torch.tensor([count for _, count in EVALUATIONS])[torch.bucketize(start, limits)]
+        else:
+            counts = torch.full((len(sigma),), int(self.how.steps))
+        return torch.where(clean.cpu(), 0, counts)
+
+    def _planes(self, received: Received, values: torch.Tensor) -> torch.Tensor | None:
+        """Planes of the label map that came with the message, None without one."""
+        if self.how.map == "ignore" or MAP not in received.parts:
+            return None
+        from semcom.maps.received import soft_map
+        from semcom.models.denoiser import planes_of
+
+        shown = soft_map(received)
+        return planes_of(shown.probabilities.to(values.device), shown.known.to(values.device), tuple(values.shape[2:]))
+
+    def _generated(
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: _Rows
+    ) -> torch.Tensor:
+        """Latents [B, C, h, w]; rows that take as many evaluations pass together."""
+        made = torch.zeros_like(values)
+        for count in counts.unique().tolist():
+            for rows in (counts == count).nonzero()[:, 0].split(TOGETHER) if count else ():
+                some = rows.to(values.device)
+                shown = None if planes is None else planes[some]
+                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows))
+        return made
+
+    def _sampled(
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable
+    ) -> torch.Tensor:
+        with torch.no_grad(), torch.autocast(values.device.type, torch.bfloat16, enabled=self.how.precision == "bf16"):
+            if count == 1:  # the estimate itself, of a sample of the posterior too
+                return self._denoiser(planes)(values, sigma)
+            # heun looks twice at each step but the first and the last
+            stops = max(2, count // 2 + 1) if solver == "heun" else count
+            levels = steps.times(steps.start_of(sigma), stops)
+            return samplers.SOLVERS[solver](self._denoiser(planes), values, sigma, levels, fresh)
+
+    def _denoiser(self, planes: torch.Tensor | None) -> samplers.Denoise:
+        def without(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            return self.network(x, sigma)
+
+        def with_map(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            return self.network(x, sigma, planes)
+
+        return without if planes is None else samplers.guided(with_map, without, self.how.guidance)
+
+    def _pictures(self, latents: torch.Tensor, sigma: torch.Tensor, sent: int) -> torch.Tensor:
+        """Pixels of all channels, or of the ``sent`` leading ones, of unit RMS over them, where some of these arrived."""
+        if self.how.decode == "all" or sent in (0, len(self._power)):
+            return self.coder.pictures(latents)
+        some = sigma.isfinite().flatten(1).any(1)
+        pixels = self.coder.pictures(latents[:, :sent] / self._power[:sent].mean().sqrt())
+        if bool((~some).any()):
+            pixels[~some] = self.coder.pictures(latents[~some])
+        return pixels
+
+    def _with_samples(
+        self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: _Draws
+    ) -> Reconstruction:
+        """With samples of the posterior, and their deviation at each pixel."""
+        counts = torch.full((len(values),), OF_A_SAMPLE)
+        drawn = [
+            self._pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")), sigma, sent)
+            for number in range(self.how.samples)
+        ]
+        stack = torch.where(made.ok[:, None, None, None, None], torch.stack(drawn, dim=1), GREY)
+        spread = stack.std(dim=1, unbiased=self.how.samples > 1).mean(dim=1)
+        return Reconstruction(made.pixels, made.ok, samples=stack, uncertainty=spread)
+
+
+class _Draws:
+    """The decoder's random numbers: a stream a row and purpose, whatever rows pass together."""
+
+    def __init__(self, streams: Streams, like: torch.Tensor):
+        self.streams, self.shape, self.device = streams, like.shape[1:], like.device
+
+    def __call__(self, purpose: str) -> _Rows:
+        rows = [self.streams.generator(f"decoder {purpose}", row) for row in range(len(self.streams))]
+        return _Rows(rows, tuple(self.shape), self.device)
+
+
+class _Rows:
+    """Fresh noise of unit variance, a draw a call."""
+
+    def __init__(self, generators: list[np.random.Generator], shape: tuple[int, ...], device: torch.device):
+        self.generators, self.shape, self.device = generators, shape, device
+
+    def select(self, rows: torch.Tensor) -> _Rows:
+        return _Rows([self.generators[row] for row in rows.tolist()], self.shape, self.device)
+
+    def __call__(self) -> torch.Tensor:
+        drawn = np.stack([rng.standard_normal(self.shape, dtype=np.float32) for rng in self.generators])
+        return torch.from_numpy(drawn).to(self.device)
