@@ -47,6 +47,12 @@ TABLE: dict[str, Pinned] = {
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
         also=(("config.json", "4d8e72c72d779f3f4d0695f52f5c341e1c789dd940551453cc58b60b06f93219"),),
     ),
+    "segmenter_transmitter": Pinned(
+        "weights_int8.safetensors",
+        "648994ce9f0a0cd483e0a84db4ec8bb46778dddc50f8e0f018c3240a58c981de",
+        "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
+        also=(("config.json", "585c30a784bac17cb9a07f90daa2b10097879a8b8c2e97b02149bd159ebf7896"),),
+    ),
     "label_map": Pinned(
         "label_map.safetensors",
         "63ce2c70cb63be2b2e1503d842e7893167b5b198076b56b0188e49bacd3d3801",
