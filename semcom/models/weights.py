@@ -53,6 +53,11 @@ TABLE: dict[str, Pinned] = {
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
         also=(("config.json", "585c30a784bac17cb9a07f90daa2b10097879a8b8c2e97b02149bd159ebf7896"),),
     ),
+    "latent_denoiser": Pinned(
+        "diffusion_pytorch_model.safetensors",
+        "28a479293b92e4fce97f688e1dcd61f6ab7f582d835377d63f1e9e4293a73971",
+        "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
+    ),
     "label_map": Pinned(
         "label_map.safetensors",
         "63ce2c70cb63be2b2e1503d842e7893167b5b198076b56b0188e49bacd3d3801",
