@@ -11,7 +11,6 @@ import lazy_loader as lazy
 from pydantic import Field
 
 from semcom.component import Component
-from semcom.errors import WeightsError
 from semcom.models import segmenter
 from semcom.types import ImageBatch
 
@@ -29,13 +28,7 @@ class NamedSegmenter(Component):
     )
 
     def available(self) -> str | None:
-        if segmenter.identity(self.segmenter) != self.segmenter:
-            return None
-        try:
-            segmenter.named(self.segmenter, "cpu")
-        except WeightsError as error:
-            return str(error)
-        return None
+        return segmenter.missing(self.segmenter)
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "segmenter": segmenter.identity(self.segmenter)}

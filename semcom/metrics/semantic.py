@@ -12,7 +12,7 @@ from pydantic import Field
 
 from semcom.classes import NAMES
 from semcom.component import Component
-from semcom.errors import DataError, WeightsError
+from semcom.errors import DataError
 from semcom.metrics.base import MetricDescription, Quantity
 from semcom.metrics.confusion import confusion, errors, mean_iou, pixel_accuracy
 from semcom.protocols import Pair
@@ -100,11 +100,8 @@ class Semantic(MetricDescription):
         return {name: quantity for name, quantity in self.COLUMNS.items() if name in chosen}
 
     def available(self) -> str | None:
-        try:
-            _load(self.evaluator, "cpu")
-        except WeightsError as error:
-            return f"{self.kind} is left out: {error}"
-        return None
+        reason = _missing(self.evaluator)
+        return f"{self.kind} is left out: {reason}" if reason else None
 
     def check_source(self, source: Component) -> str | None:
         labelled = getattr(source, "LABELLED", ())
@@ -232,3 +229,9 @@ def _identity(name: str) -> str:
     import semcom.models.segmenter as segmenter
 
     return segmenter.identity(name)
+
+
+def _missing(name: str) -> str | None:
+    import semcom.models.segmenter as segmenter
+
+    return segmenter.missing(name)

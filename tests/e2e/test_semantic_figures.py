@@ -32,6 +32,7 @@ def results(tmp_path_factory):
     (folder / "meaning.yaml").write_text(yaml.safe_dump(SCENARIO))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(semantic, "_load", lambda name, device: Painted())
+        patch.setattr(semantic, "_missing", lambda name: None)
         patch.setattr(semantic, "_identity", lambda name: f"digest of {name}")
         scenario = load(folder / "meaning.yaml", allow_plugins=True)
         job = Run(scenario, folder / "out")

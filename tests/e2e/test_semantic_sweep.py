@@ -33,6 +33,7 @@ BOTH = {"kind": "semantic", "evaluator": "painted", "against": ["truth", "origin
 def evaluator():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(semantic, "_load", lambda name, device: Painted())
+        patch.setattr(semantic, "_missing", lambda name: None)
         patch.setattr(semantic, "_identity", lambda name: f"digest of {name}")
         yield
 

@@ -203,7 +203,8 @@ def test_quantised_latents_fit_their_budget_and_come_back(folders, images, chann
         result = made.send(images, 20.0, Fraction(uses, N))
         assert result.ok.all() and result.usage.granted.tolist() == [uses] * 4
         sent = own.leading(images.pixels, channels)
-        codes = zip(*vars(message.parts["latent"]).values(), strict=True)
+        part = message.parts["latent"]
+        codes = zip(part.bits, part.lengths, strict=True)
         values = [own.codec.restore(own.codec.decode(row[:length].numpy(), H, W)) for row, length in codes]
         torch.testing.assert_close(result.pixels, own.pictures(torch.from_numpy(np.stack(values))))
         errors.append(float((torch.from_numpy(np.stack(values)) - sent).square().mean()))

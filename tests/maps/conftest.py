@@ -19,6 +19,7 @@ class Shades:
 def shades(monkeypatch):
     """`segmenter: shades` in every description."""
     monkeypatch.setattr(segmenter, "named", lambda name, device="cpu": Shades())
+    monkeypatch.setattr(segmenter, "missing", lambda name: None)
     monkeypatch.setattr(segmenter, "identity", lambda name: f"digest of {name}")
     return Shades()
 

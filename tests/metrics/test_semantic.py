@@ -32,6 +32,7 @@ VOID, UNKNOWN = classes.VOID, classes.UNKNOWN
 def evaluator(monkeypatch):
     net = Painted()
     monkeypatch.setattr(semantic, "_load", lambda name, device: net)
+    monkeypatch.setattr(semantic, "_missing", lambda name: None)
     monkeypatch.setattr(semantic, "_identity", lambda name: f"digest of {name}")
     return net
 

@@ -17,6 +17,7 @@ from semcom.sweep.measure import Measure, known
 def evaluator(monkeypatch):
     net = Painted()
     monkeypatch.setattr(semantic, "_load", lambda name, device: net)
+    monkeypatch.setattr(semantic, "_missing", lambda name: None)
     monkeypatch.setattr(semantic, "_identity", lambda name: "painted")
     return net
 

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "classes": ["COLOURS", "NAMES", "OURS"],
-        "names": ["identity", "named"],
+        "names": ["identity", "missing", "named"],
         "network": ["Segmenter"],
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,18 @@ def named(name: str, device: str = "cpu") -> Segmenter | HuggingFaceSegmenter:
     if said.get("_class_name") != NETWORK:
         raise WeightsError(f"'{name}' holds a {said.get('_class_name', 'network of no known class')}; expected a {NETWORK}")
     return storage.load_network(folder).to(device, memory_format=torch.channels_last)
+
+
+def missing(name: str) -> str | None:
+    """Why the segmenter ``name`` cannot be had, in a sentence; None where it can. Loads nothing heavy."""
+    try:
+        folder = _folder(name)
+        said = storage.config(folder)
+        storage.weights_file(folder)
+    except WeightsError as error:
+        return str(error)
+    package = "transformers" if "model_type" in said else "segmentation_models_pytorch"
+    return None if find_spec(package) else f"segmenter '{name}' needs the package {package}, which is not installed"
 
 
 def identity(name: str) -> str:

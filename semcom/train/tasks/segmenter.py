@@ -95,7 +95,9 @@ class SegmenterTask(TaskDescription):
         return Training(self, self.weights or class_weights(shares(data), self.balance))
 
     def smoke(self) -> SegmenterTask:
-        return self  # what a recipe must show is that the library builds its very network; three steps of it take seconds
+        # what a recipe must show is that the library builds its very network; three steps of it take seconds. Toy pictures are
+        # enlarged to 128x256, because some architectures (PAN) halve theirs seven times
+        return self.model_copy(update={"upsampled": max(self.upsampled, 4.0)})
 
 
 class Training:
