@@ -6,7 +6,6 @@ alike, log p(class | height) / p(class) of the training labels, times a strength
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
