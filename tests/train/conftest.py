@@ -1,10 +1,11 @@
 """A toy pack, a tiny recipe, and accelerate's process-wide state put back between tests."""
 
 import pytest
+import torch
 import yaml
 
 from semcom.scenario.yaml_file import read_text
-from semcom.train import toy
+from semcom.train import loop, toy
 from semcom.train.recipe import check
 
 
@@ -43,3 +44,21 @@ def recipe(toy_pack):
         return check(read_text(yaml.safe_dump(data), "tiny.yaml"))
 
     return make
+
+
+@pytest.fixture
+def killed(tmp_path, monkeypatch):
+    """Trains ``wanted`` in one go into whole/, and into killed/ until ``at`` and then on to the end; the training that went on."""
+
+    def run(wanted, at):
+        monkeypatch.setattr(loop, "REPORT_EVERY", 1)
+        list(loop.Training(wanted, tmp_path / "whole"))
+        torch.rand(3)  # the global generator stands elsewhere
+        for progress in loop.Training(wanted, tmp_path / "killed"):
+            if progress.step == at:
+                break
+        again = loop.Training(wanted, tmp_path / "killed")
+        list(again)
+        return again
+
+    return run

@@ -7,7 +7,6 @@ import torch
 
 from semcom.models.denoiser import CLASSES, PLANES
 from semcom.models.shipped import Shipped
-from semcom.train import loop
 from semcom.train.data import Augmentation, Draws, Steps
 from semcom.train.denoiser.latents import Encoded
 from semcom.train.denoiser.levels import Air, received
@@ -155,16 +154,8 @@ def test_encoded_pictures_are_made_once_and_take_turns_by_epoch(toy_pack, tmp_pa
     assert first.plain(2).pixels.shape == (2, 3, 16, 32)
 
 
-def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "REPORT_EVERY", 1)
-    wanted = recipe(task=TASK)
-    list(Training(wanted, tmp_path / "whole"))
-    for progress in Training(wanted, tmp_path / "killed"):
-        if progress.step == 6:
-            break
-    again = Training(wanted, tmp_path / "killed")
-    list(again)
-    assert again.resumed_from == 4
+def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, killed):
+    assert killed(recipe(task=TASK), at=6).resumed_from == 4
     files = [tmp_path / name / "weights" / "diffusion_pytorch_model.safetensors" for name in ("whole", "killed")]
     assert files[0].read_bytes() == files[1].read_bytes()
     net = Shipped(str(tmp_path / "whole" / "weights"), "LatentDenoiser")

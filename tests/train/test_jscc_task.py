@@ -10,7 +10,7 @@ from semcom.link.analog import Analog
 from semcom.models.shipped import Shipped
 from semcom.registry import find
 from semcom.rng import Streams
-from semcom.train import loop, losses
+from semcom.train import losses
 from semcom.train.data import Draws
 from semcom.train.loop import Training
 from semcom.train.recipe import load
@@ -84,16 +84,8 @@ def test_counts_are_the_ones_to_choose_from_or_any_between():
     assert 0.5 <= float(whole) + 4 * 0.025 and float(whole) < 0.7
 
 
-def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "REPORT_EVERY", 1)
-    wanted = recipe(task=TASK)
-    list(Training(wanted, tmp_path / "whole"))
-    for progress in Training(wanted, tmp_path / "killed"):
-        if progress.step == 6:
-            break
-    again = Training(wanted, tmp_path / "killed")
-    list(again)
-    assert again.resumed_from == 4
+def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, killed):
+    assert killed(recipe(task=TASK), at=6).resumed_from == 4
     files = [tmp_path / name / "weights" / "diffusion_pytorch_model.safetensors" for name in ("whole", "killed")]
     assert files[0].read_bytes() == files[1].read_bytes()
     net = Shipped(str(tmp_path / "whole" / "weights"), "JSCC")

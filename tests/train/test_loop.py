@@ -11,7 +11,7 @@ from PIL import Image
 
 from semcom.errors import DataError, SemcomError, StoreError, WeightsError
 from semcom.models import storage, weights
-from semcom.train import checkpoint, loop
+from semcom.train import checkpoint
 from semcom.train.card import add_scores
 from semcom.train.loop import Training
 from semcom.train.optimise import averaging, decay_at, rate, seeded
@@ -36,18 +36,11 @@ def tensors(state, at=""):
 
 
 @pytest.mark.parametrize("task", [{}, {"losses": ADVERSARIAL}], ids=["plain", "adversarial"])
-def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, monkeypatch, task):
-    monkeypatch.setattr(loop, "REPORT_EVERY", 1)
+def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, killed, task):
     wanted = recipe(
         task={"kind": "autoencoder", "latent_channels": 4, "encoder_width": 8, "decoder_width": 8, "sent": [1, 4], **task}
     )
-    finish(Training(wanted, tmp_path / "whole"))
-    for progress in Training(wanted, tmp_path / "killed"):
-        if progress.step == 6:  # the checkpoint of step 4 is there, that of step 6 is not
-            break
-    again = Training(wanted, tmp_path / "killed")
-    finish(again)
-    assert again.resumed_from == 4
+    assert killed(wanted, at=6).resumed_from == 4  # the checkpoint of step 4 is there, that of step 6 is not
     states = [torch.load(tmp_path / name / "checkpoints" / "step-00000008.pt", weights_only=True) for name in ("whole", "killed")]
     whole, killed = (dict(tensors(state)) for state in states)
     assert whole.keys() == killed.keys() and len(whole) > 50

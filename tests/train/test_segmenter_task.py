@@ -14,7 +14,7 @@ from semcom.models import storage, weights
 from semcom.models.eight_bit import dequantise, quantise
 from semcom.models.segmenter import NAMES, identity, named
 from semcom.models.segmenter.classes import COLOURS
-from semcom.train import heights, loop, pack, toy
+from semcom.train import heights, pack, toy
 from semcom.train.data import Augmentation, Batch, Draws, Steps
 from semcom.train.loop import Training
 from semcom.train.pack import Pack
@@ -114,18 +114,10 @@ def test_running_statistics_are_averaged_as_the_weights_are(recipe, tmp_path):
     assert int(count) == 4
 
 
-def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, monkeypatch):
+def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(recipe, tmp_path, killed):
     """With running statistics and dropout, which have a state of their own."""
-    monkeypatch.setattr(loop, "REPORT_EVERY", 1)
     wanted = recipe(task=TASK, data__times={"toy0": 2}, data__blur=1.0, data__noise=0.1, optimise__steps=5)
-    finish(Training(wanted, tmp_path / "whole"))
-    torch.rand(3)  # the global generator stands elsewhere
-    for progress in Training(wanted, tmp_path / "killed"):
-        if progress.step == 4:  # the checkpoint of step 2 is there, that of step 4 is not
-            break
-    again = Training(wanted, tmp_path / "killed")
-    finish(again)
-    assert again.resumed_from == 2
+    assert killed(wanted, at=4).resumed_from == 2  # the checkpoint of step 2 is there, that of step 4 is not
     for file in ("losses.csv", "weights/diffusion_pytorch_model.safetensors", "samples/step-00000005.png"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()
 
