@@ -15,6 +15,7 @@ from semcom.component import Component
 from semcom.errors import DataError
 from semcom.metrics.base import MetricDescription, Quantity
 from semcom.metrics.confusion import confusion, errors, mean_iou, pixel_accuracy
+from semcom.models import segmenter
 from semcom.protocols import Pair
 
 torch = lazy.load("torch")
@@ -100,7 +101,7 @@ class Semantic(MetricDescription):
         return {name: quantity for name, quantity in self.COLUMNS.items() if name in chosen}
 
     def available(self) -> str | None:
-        reason = _missing(self.evaluator)
+        reason = segmenter.missing(self.evaluator)
         return f"{self.kind} is left out: {reason}" if reason else None
 
     def check_source(self, source: Component) -> str | None:
@@ -118,12 +119,12 @@ class Semantic(MetricDescription):
     def identity(self) -> dict[str, Any]:
         """Parameters, version and the digest of the evaluator in place of where it lies; the size is the source's."""
         fields = {name: value for name, value in super().identity().items() if name != "evaluator"}
-        return {**fields, "weights": _identity(self.evaluator)}
+        return {**fields, "weights": segmenter.identity(self.evaluator)}
 
     def build(self, device: torch.device | str = "cpu") -> SemanticScores:
         """Raises: WeightsError where the evaluator's weights are absent or damaged."""
-        net = _load(self.evaluator, str(device))
-        return SemanticScores(net, self.evaluator, _identity(self.evaluator), self.of, self.against, device)
+        net = segmenter.named(self.evaluator, str(device))
+        return SemanticScores(net, self.evaluator, segmenter.identity(self.evaluator), self.of, self.against, device)
 
 
 class SemanticScores:
@@ -216,22 +217,3 @@ class SemanticScores:
 def _content(picture: torch.Tensor) -> bytes:
     codes = (picture * 255.0).round().to(torch.uint8).cpu().numpy()
     return hashlib.blake2b(repr(codes.shape).encode() + codes.tobytes(), digest_size=16).digest()
-
-
-def _load(name: str, device: str):
-    """Raises: WeightsError."""
-    import semcom.models.segmenter as segmenter
-
-    return segmenter.named(name, device)
-
-
-def _identity(name: str) -> str:
-    import semcom.models.segmenter as segmenter
-
-    return segmenter.identity(name)
-
-
-def _missing(name: str) -> str | None:
-    import semcom.models.segmenter as segmenter
-
-    return segmenter.missing(name)

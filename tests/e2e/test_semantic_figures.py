@@ -7,7 +7,7 @@ import yaml
 from painted import Painted
 
 from semcom.figures import style
-from semcom.metrics import semantic
+from semcom.models import segmenter
 from semcom.scenario import load
 from semcom.store.labels import evaluator_map, read_labels
 from semcom.store.panel import panel_cells
@@ -31,9 +31,9 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("meaning")
     (folder / "meaning.yaml").write_text(yaml.safe_dump(SCENARIO))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(semantic, "_load", lambda name, device: Painted())
-        patch.setattr(semantic, "_missing", lambda name: None)
-        patch.setattr(semantic, "_identity", lambda name: f"digest of {name}")
+        patch.setattr(segmenter, "named", lambda name, device: Painted())
+        patch.setattr(segmenter, "missing", lambda name: None)
+        patch.setattr(segmenter, "identity", lambda name: f"digest of {name}")
         scenario = load(folder / "meaning.yaml", allow_plugins=True)
         job = Run(scenario, folder / "out")
         for _ in job:

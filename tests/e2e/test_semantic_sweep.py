@@ -12,7 +12,7 @@ from PIL import Image
 
 from semcom import classes
 from semcom.errors import ScenarioError
-from semcom.metrics import semantic
+from semcom.models import segmenter
 from semcom.metrics.base import to_8bit
 from semcom.scenario import load
 from semcom.store.reader import read_json
@@ -32,9 +32,9 @@ BOTH = {"kind": "semantic", "evaluator": "painted", "against": ["truth", "origin
 @pytest.fixture(scope="module", autouse=True)
 def evaluator():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(semantic, "_load", lambda name, device: Painted())
-        patch.setattr(semantic, "_missing", lambda name: None)
-        patch.setattr(semantic, "_identity", lambda name: f"digest of {name}")
+        patch.setattr(segmenter, "named", lambda name, device: Painted())
+        patch.setattr(segmenter, "missing", lambda name: None)
+        patch.setattr(segmenter, "identity", lambda name: f"digest of {name}")
         yield
 
 
@@ -186,7 +186,7 @@ def test_the_evaluator_stands_in_the_results_and_in_the_identity(done, write, mo
             {"name": "painted", "digest": "digest of painted", "classes": list(classes.NAMES), "sizes": [[32, 64]]}
         ]
     before = load(write(), allow_plugins=True).digest()
-    monkeypatch.setattr(semantic, "_identity", lambda name: "another")
+    monkeypatch.setattr(segmenter, "identity", lambda name: "another")
     assert load(write(), allow_plugins=True).digest() != before
 
 

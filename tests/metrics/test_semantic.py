@@ -10,7 +10,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from semcom import classes
 from semcom.errors import DataError
-from semcom.metrics import semantic
+from semcom.models import segmenter
 from semcom.metrics.base import to_8bit
 from semcom.metrics.confusion import confusion, errors, mean_iou, pixel_accuracy
 from semcom.metrics.semantic import Semantic
@@ -31,9 +31,9 @@ VOID, UNKNOWN = classes.VOID, classes.UNKNOWN
 @pytest.fixture
 def evaluator(monkeypatch):
     net = Painted()
-    monkeypatch.setattr(semantic, "_load", lambda name, device: net)
-    monkeypatch.setattr(semantic, "_missing", lambda name: None)
-    monkeypatch.setattr(semantic, "_identity", lambda name: f"digest of {name}")
+    monkeypatch.setattr(segmenter, "named", lambda name, device: net)
+    monkeypatch.setattr(segmenter, "missing", lambda name: None)
+    monkeypatch.setattr(segmenter, "identity", lambda name: f"digest of {name}")
     return net
 
 

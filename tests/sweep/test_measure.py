@@ -7,7 +7,7 @@ import torch
 from painted import Painted, paint
 
 from semcom import classes
-from semcom.metrics import semantic
+from semcom.models import segmenter
 from semcom.metrics.psnr import PSNR
 from semcom.metrics.semantic import Semantic
 from semcom.sweep.measure import Measure, known
@@ -16,9 +16,9 @@ from semcom.sweep.measure import Measure, known
 @pytest.fixture
 def evaluator(monkeypatch):
     net = Painted()
-    monkeypatch.setattr(semantic, "_load", lambda name, device: net)
-    monkeypatch.setattr(semantic, "_missing", lambda name: None)
-    monkeypatch.setattr(semantic, "_identity", lambda name: "painted")
+    monkeypatch.setattr(segmenter, "named", lambda name, device: net)
+    monkeypatch.setattr(segmenter, "missing", lambda name: None)
+    monkeypatch.setattr(segmenter, "identity", lambda name: "painted")
     return net
 
 
