@@ -18,7 +18,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
-from semcom.models.block_code import zero
+from semcom.models.block_code import conv, normal, resized, zero
 
 #: classes of a map: CamVid's eleven, and void
 CLASSES = 12
@@ -102,12 +102,7 @@ def planes_of(probabilities: torch.Tensor, known: torch.Tensor, size: tuple[int,
     place, or the value there where the map is coarser.
     """
     planes = torch.cat([probabilities.float() * known[:, None], known[:, None].float()], dim=1)
-    wanted = (FINER * size[0], FINER * size[1])
-    if all(given % side == 0 for given, side in zip(planes.shape[2:], wanted, strict=True)):
-        return functional.avg_pool2d(planes, [given // side for given, side in zip(planes.shape[2:], wanted, strict=True)])
-    if any(given > side for given, side in zip(planes.shape[2:], wanted, strict=True)):
-        return functional.adaptive_avg_pool2d(planes, wanted)
-    return functional.interpolate(planes, wanted, mode="nearest-exact")
+    return resized(planes, (FINER * size[0], FINER * size[1]))
 
 
 class Level(nn.Module):
@@ -169,15 +164,6 @@ class Attention(nn.Module):
         )
         seen = functional.scaled_dot_product_attention(query, key, value)
         return x + self.out(seen.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:]))
-
-
-def normal(x: torch.Tensor) -> torch.Tensor:
-    """Features of mean 0 and variance 1 at each position: cheap on a CPU, where axes lie channels-last."""
-    return functional.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2)
-
-
-def conv(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def _first(count: int) -> list[bool]:

@@ -21,7 +21,7 @@ from semcom.models.pretrained import Pretrained
 from semcom.train.data import Draws, Steps
 from semcom.train.denoiser.latents import Encoded, LatentBatch
 from semcom.train.denoiser.levels import Air, received
-from semcom.train.denoiser.maps import Maps, planes
+from semcom.train.maps import Maps, planes
 from semcom.train.task import TaskDescription, Turn
 
 #: SNRs in dB that sample pictures show, and evaluations of the denoiser
