@@ -49,6 +49,8 @@ TABLE: dict[str, dict[str, str]] = {
         "segmentation_map": "semcom.transmit.segmentation_map:SegmentationMap",
         "oracle_map": "semcom.transmit.oracle_map:OracleMap",
         "index_map": "semcom.transmit.index_map:IndexMap",
+        "map_and_latent": "semcom.transmit.map_and_latent:MapAndLatent",
+        "oracle_map_and_latent": "semcom.transmit.oracle_map_and_latent:OracleMapAndLatent",
         "retrieval": "semcom.transmit.retrieval:Retrieval",
         "physical_map": "semcom.transmit.physical_map:PhysicalMap",
         "oracle_physical_map": "semcom.transmit.oracle_physical_map:OraclePhysicalMap",

@@ -28,6 +28,8 @@ torch = lazy.load("torch")
 
 #: the part of a message that holds a label map
 MAP = "map"
+#: transmit kinds that send one
+MAPS = frozenset({"segmentation_map", "oracle_map", "index_map", "physical_map", "oracle_physical_map"})
 #: `steps: auto`: levels of noise, in units of unit-RMS latents, above which so many evaluations are taken
 EVALUATIONS = ((0.25, 2), (0.5, 4), (1.0, 5), (2.0, 6), (math.inf, 8))
 #: pictures that pass through the network together; memory, no number, depends on it
@@ -67,7 +69,8 @@ class LatentDiffusion(NamedAutoencoder):
         receive: {kind: latent_diffusion, steps: auto, solver: multistep}
     """
 
-    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"})
+    #: `map_and_latent` is understood as one of these
+    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"}) | MAPS
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
     weights: str = Field("latent_denoiser", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
@@ -89,8 +92,14 @@ class LatentDiffusion(NamedAutoencoder):
     samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
     precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the denoiser; its weights are float32")
 
+    @classmethod
+    def choices(cls, field: str) -> tuple[Any, ...]:
+        return {"guidance": (1.0, 1.5, 2.0), "decode": ("sent", "all")}.get(field, ())
+
     def fits(self, transmit: Component) -> str | None:
-        return self.same_autoencoder(transmit)
+        if isinstance(transmit, NamedAutoencoder):
+            return self.same_autoencoder(transmit)
+        return "receive 'latent_diffusion' ignores the map, and nothing else is sent; leave `map: ignore` out" if self.map == "ignore" else None
 
     def available(self) -> str | None:
         try:
@@ -143,7 +152,7 @@ class DiffusionReceiver:
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
             plain = self.coder.pictures(found.linear())
             pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), plain, pixels)
-        made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)
+        made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok, self._labels(received))
         return self._with_samples(made, values, sigma, planes, sent, draws) if self.how.samples else made
 
     def whole(self, found: Arrived) -> tuple[torch.Tensor, torch.Tensor]:
@@ -190,6 +199,14 @@ class DiffusionReceiver:
 
         shown = soft_map(received)
         return planes_of(shown.probabilities.to(values.device), shown.known.to(values.device), tuple(values.shape[2:]))
+
+    def _labels(self, received: Received) -> torch.Tensor | None:
+        """The label map int64 [B, H, W] that came with the message, as it is shown beside the picture; None without one."""
+        if self.how.map == "ignore" or MAP not in received.parts:
+            return None
+        from semcom.maps.received import received_map
+
+        return received_map(received).labels.to(self.coder.device)
 
     def _generated(
         self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows
