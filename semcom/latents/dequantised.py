@@ -8,10 +8,11 @@ where x has the mean y and the variance D, that is
 
 (the test channel of rate-distortion theory, Cover and Thomas 2006, section 10.3, in each interval by itself). An interval around 0
 has y = 0 and no such u: what arrived is that x is small, which is the level at which a linear estimate from the channel's power p
-is left with D, 1 / sigma^2 = 1 / D - 1 / p. Where D is p or more nothing is known and sigma = inf, as of channels that were not sent.
+is left with D, 1 / sigma^2 = 1 / D - 1 / p. Where D is all of p nothing is known and sigma = inf, as of channels that were not sent.
 
-D: latents are close to Laplacian, so that inside an interval of one step their density falls exponentially, by a factor exp(-a).
-The coder's tables say how far the means lie from the middle (`Tables.centres`), which is that a, and it gives D.
+D: latents are close to Laplacian, so that over an interval of one step their density falls by a factor exp(-a). Beside 0 the coder's
+tables tell a, by how far means lie from the middle (`Tables.centres`); around 0 the power does, a = step sqrt(2 / p), so that D
+comes to p as the step grows.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ torch = lazy.load("torch")
 
 #: falls of the density over one step, from flat to all at the lower end
 FALLS = np.geomspace(1e-3, 400.0, 2000)
+#: signal-to-noise ratio, of powers, below which a zero tells nothing
+LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,13 @@ class Dequantised:
         """(latents as they arrived, their noise levels), as `semcom.latents.received.Arrived` has them."""
         return self.values, self.levels
 
-    def linear(self) -> torch.Tensor:
-        """Latents [B, n, h, w] as the coder restores them: nothing is left for a linear estimate to do."""
-        return marked(self.restored)
+    def within(self, level: float) -> torch.Tensor:
+        """bool [B]: the step is fine enough for noise of at most ``level`` everywhere."""
+        return (self.levels <= level).flatten(1).all(1)
+
+    def plain(self, coder: LatentCoder) -> torch.Tensor:
+        """Pixels [B, 3, H, W] of the latents as the coder restores them."""
+        return coder.pictures(marked(self.restored))
 
 
 def dequantised(coder: LatentCoder, part: ReceivedBits, size: tuple[int, int]) -> Dequantised:
@@ -80,29 +87,40 @@ def as_noisy(codec: LatentCodec, code: Quantised, power: np.ndarray) -> tuple[np
     """(values, noise levels) float64 [n, h, w] of a code; ``power`` [n]: the channels' mean squares at unit RMS over them."""
     n, zero = len(code.values), code.values == 0
     step, centre = (x[:, None, None] for x in (codec.tables.step(code.index, n), codec.tables.centre(n)))
-    above, around = (x[:, None, None] * step**2 for x in variances(codec.tables.centres[code.index, :n, 0] / CENTRE))
+    power = power[:, None, None]
+    above = step**2 * beside(codec.tables.centres[code.index, :n, 0] / CENTRE)[:, None, None]
+    around = step**2 * about_zero(step * np.sqrt(2.0 / power))
     from_centre = codec.restore(code) - centre
     stretch = 1.0 + above / np.where(zero, np.inf, from_centre) ** 2
-    known = 1.0 / around - 1.0 / power[:, None, None]
-    small = np.where(known > 0.0, known, 1.0)
-    level = np.where(zero, np.where(known > 0.0, small**-0.5, np.inf), np.sqrt(above * stretch))
-    return centre + from_centre * stretch, level
+    known = power / around - 1.0
+    small = np.where(known > LEAST, np.sqrt(power / np.maximum(known, LEAST)), np.inf)
+    return centre + from_centre * stretch, np.where(zero, small, np.sqrt(above * stretch))
 
 
-def variances(shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variances in squared steps of an interval whose mean lies ``shift`` steps below its middle, 0 to 1/2, and of the one around 0.
+def beside(shift: np.ndarray) -> np.ndarray:
+    """Variance in squared steps inside an interval whose mean lies ``shift`` steps, 0 to 1/2, below its middle.
 
-    For a density that falls by exp(-a): shift = coth(a / 2) / 2 - 1 / a, variance 1 / a^2 - 1 / (4 sinh(a / 2)^2); around 0, where it
-    falls to both sides, E x^2 = (2 - e^-h (h^2 + 2 h + 2)) / (a^2 (1 - e^-h)), h = a / 2. Both are 1/12 where it is flat.
+    Of a density that falls by exp(-a): shift = coth(a / 2) / 2 - 1 / a, variance 1 / a^2 - 1 / (4 sinh(a / 2)^2).
 
-    >>> [round(float(12 * v), 2) for v in variances(np.array(0.0))]
-    [1.0, 1.0]
+    >>> round(float(12 * beside(np.array(0.0))), 2)
+    1.0
     """
     a, h = FALLS, FALLS / 2.0
-    fall = np.interp(shift, 0.5 / np.tanh(h) - 1.0 / a, a)
-    above = 1.0 / a**2 - 1.0 / (4.0 * np.sinh(np.minimum(h, 300.0)) ** 2)
-    around = (2.0 - np.exp(-h) * (h**2 + 2.0 * h + 2.0)) / (a**2 * -np.expm1(-h))
-    return np.interp(fall, a, above), np.interp(fall, a, around)
+    variance = 1.0 / a**2 - 1.0 / (4.0 * np.sinh(np.minimum(h, 300.0)) ** 2)
+    return np.interp(shift, 0.5 / np.tanh(h) - 1.0 / a, variance)
+
+
+def about_zero(fall: np.ndarray) -> np.ndarray:
+    """The same of the interval around 0, where the density falls to both sides by exp(-a) a step, a = ``fall``.
+
+    E x^2 = (2 - e^-h (h^2 + 2 h + 2)) / (a^2 (1 - e^-h)), h = a / 2: 1/12 where it is flat, 2 / a^2 where all lies inside.
+
+    >>> [round(float(12 * about_zero(np.array(a))), 2) for a in (0.0, 100.0)]
+    [1.0, 0.0]
+    """
+    a = np.maximum(fall, FALLS[0])
+    h = a / 2.0
+    return (2.0 - np.exp(-h) * (h**2 + 2.0 * h + 2.0)) / (a**2 * -np.expm1(-h))
 
 
 def _read(codec: LatentCodec, bits: np.ndarray, grid: tuple[int, int]) -> Quantised | None:
