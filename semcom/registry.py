@@ -75,6 +75,8 @@ TABLE: dict[str, dict[str, str]] = {
         "map_as_is": "semcom.receive.map_as_is:MapAsIs",
         "retrieval": "semcom.receive.retrieval:Retrieval",
         "latent_diffusion": "semcom.receive.latent_diffusion:LatentDiffusion",
+        "codec_diffusion": "semcom.receive.codec_diffusion:CodecDiffusion",
+        "diffusers_pipeline": "semcom.receive.diffusers_pipeline:DiffusersPipeline",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 HALF, INT8 = "diffusion_pytorch_model.safetensors", "weights_int8.safetensors"
 FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
+#: what a folder of a whole pipeline of diffusers says of its parts
+INDEX = "model_index.json"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
 #: statistics of a batch normalisation that has seen nothing
@@ -134,6 +137,22 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"'{path}' cannot be read ({error.strerror or error})") from error
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does, so that what was read of it may be kept."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def stamped_digest(path: Path) -> str | None:
+    """SHA-256 of a file, read once as long as it does not change; None where there is none. Raises: WeightsError."""
+    return _kept_digest(path, stamp(path)) if path.is_file() else None
+
+
+@lru_cache(maxsize=256)
+def _kept_digest(path: Path, seen: tuple[int, int]) -> str:
+    return digest(path)
 
 
 def facts(folder: Path) -> dict[str, Any]:
