@@ -56,7 +56,7 @@ class CodecErrors:
     def save(self, path: Path) -> None:
         names = ("bits_per_pixel", "slope", "level")
         tables = {codec: {name: x.round(5).tolist() for name, x in zip(names, columns, strict=True)} for codec, columns in self.tables.items()}
-        storage.write_json(path, {"encoder": self.encoder, "codecs": tables})
+        storage.write_json(path, {"encoder": self.encoder, "codecs": tables}, indent=None)
 
 
 @dataclass(frozen=True)

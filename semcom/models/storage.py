@@ -165,10 +165,10 @@ def write_facts(folder: Path, values: dict[str, Any]) -> None:
     write_json(folder / FACTS, values)
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Whole or not at all."""
+def write_json(path: Path, values: dict[str, Any], indent: int | None = 2) -> None:
+    """Whole or not at all; ``indent=None``: in one line."""
     temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(values, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 
