@@ -96,6 +96,7 @@ TASKS: dict[str, str] = {
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
     "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
     "latent_denoiser": "semcom.train.tasks.denoiser:DenoiserTask",
+    "latent_denoiser_fast": "semcom.train.tasks.denoiser_fast:FastDenoiserTask",
 }
 
 
