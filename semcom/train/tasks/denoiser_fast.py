@@ -150,7 +150,7 @@ class FastTraining(Training):
 
 def with_fast_mode(trained: LatentDenoiser, name: str) -> LatentDenoiser:
     """The same network, whose fast mode does what the first does if it has none yet. Raises: WeightsError."""
-    network = LatentDenoiser.from_config({**trained.config, "fast": True})
+    network = LatentDenoiser(**{key: value for key, value in trained.config.items() if not key.startswith("_")} | {"fast": True})
     missing, unknown = network.load_state_dict(trained.state_dict(), strict=False)
     if unknown or any(not key.startswith("fast_") for key in missing):
         raise WeightsError(f"'{name}' does not fit a LatentDenoiser with a fast mode: {', '.join([*missing, *unknown])[:200]}")
