@@ -53,7 +53,7 @@ class LatentDiffusion(NamedAutoencoder):
     draws so many pictures of what may have been sent, and how far they differ is the uncertainty of each pixel.
 
     `steps: fast` is one evaluation in a second mode of the same weights, where they have one: it was trained for the picture that the
-    decoder makes of it, of all channels.
+    decoder makes of it, of all channels. Where no latent arrived at all, the first mode makes the picture in several steps.
 
     The denoiser estimates channels that were not sent, too. A decoder that was trained to do without them does better
     without until these are known well: `decode: sent` leaves them out, and `all` is for receivers with a good map.
@@ -150,8 +150,7 @@ class DiffusionReceiver:
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
         counts, draws = self._evaluations(sigma, clean), Draws(streams, values.shape[1:], values.device)
         sent = 0 if found is None else found.values.shape[1]
-        solver = "fast" if self.fast else self.how.solver
-        latents = self._generated(values, sigma, planes, counts, solver, draws("shown"))
+        latents = self._generated(values, sigma, planes, counts, self.how.solver, draws("shown"), self.fast)
         pixels = self._pictures(latents, sigma, 0 if self.fast else sent)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
             plain = self.coder.pictures(found.linear())
@@ -192,6 +191,8 @@ class DiffusionReceiver:
             counts = torch.tensor([count for _, count in EVALUATIONS])[torch.bucketize(start, limits)]
         else:
             counts = torch.full((len(sigma),), 1 if self.fast else self.how.steps)
+            if self.fast:  # the mode starts from latents; without any, a picture takes the steps of the first mode
+                counts[sigma.isinf().flatten(1).all(1).cpu()] = EVALUATIONS[-1][1]
         return torch.where(clean.cpu(), 0, counts)
 
     def _planes(self, received: Received, values: torch.Tensor) -> torch.Tensor | None:
@@ -205,7 +206,8 @@ class DiffusionReceiver:
         return planes_of(shown.probabilities.to(values.device), shown.known.to(values.device), tuple(values.shape[2:]))
 
     def _generated(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows,
+        fast: bool = False,
     ) -> torch.Tensor:
         """Latents [B, C, h, w]; rows that take as many evaluations pass together."""
         made = torch.zeros_like(values)
@@ -213,15 +215,15 @@ class DiffusionReceiver:
             for rows in (counts == count).nonzero()[:, 0].split(TOGETHER) if count else ():
                 some = rows.to(values.device)
                 shown = None if planes is None else planes[some]
-                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows))
+                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows), fast)
         return made
 
     def _sampled(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable, fast: bool
     ) -> torch.Tensor:
         with torch.no_grad(), torch.autocast(values.device.type, torch.bfloat16, enabled=self.how.precision == "bf16"):
             if count == 1:  # the estimate itself, of a sample of the posterior too
-                return self._denoiser(planes, solver == "fast")(values, sigma)
+                return self._denoiser(planes, fast)(values, sigma)
             # heun looks twice at each step but the first and the last
             stops = max(2, count // 2 + 1) if solver == "heun" else count
             levels = steps.times(steps.start_of(sigma), stops)

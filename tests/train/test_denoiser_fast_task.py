@@ -59,10 +59,11 @@ def test_first_rows_train_the_fast_mode_from_the_channels_levels_and_the_others_
     terms = made.losses("denoiser", {"denoiser": network, "critic": lambda pixels: pixels.mean()}, batch(), draws, Turn(0, 10))
     assert seen["fast"].tolist() == [True, True, False, False] and set(terms) == {"error", "fast_error", "l1"}
     first = DenoiserTask().build()
-    as_before = first.met(batch().latents[2:], batch().labels[2:], made.task.air, Draws(0, 5, (2, 3)))
+    as_before = first.met(batch().latents[2:], batch().labels[2:], made.task.air, Draws(0, 5, (2, 3)), made.task.sent)
     assert torch.equal(seen["noisy"][2:], as_before.noisy) and torch.equal(seen["sigma"][2:], as_before.sigma)
     torch.testing.assert_close(terms["error"], first.error(as_before.noisy, as_before).mean())
-    at_once = first.met(batch().latents[:2], batch().labels[:2], made.task.air.model_copy(update={"path": 0.0}), Draws(0, 5, (0, 1)))
+    air, sent = made.task.air.model_copy(update={"path": 0.0}), tuple(count for count in made.task.sent if count)
+    at_once = first.met(batch().latents[:2], batch().labels[:2], air, Draws(0, 5, (0, 1)), sent)
     assert torch.equal(seen["sigma"][:2], at_once.sigma) and torch.equal(seen["planes"][:2], at_once.planes)
     expected = (made.coder.model.decode(at_once.noisy) - batch().pixels).abs().mean()
     torch.testing.assert_close(terms["l1"], expected)
@@ -91,6 +92,11 @@ def test_the_fast_modes_loss_falls(recipe, task, tmp_path):
     plain = {**task, "losses": {**LOSSES, "adversarial": 0.0}}
     found = [progress.losses["l1"] for progress in Training(recipe(task=plain, **changes), tmp_path)]
     assert min(found[-2:]) < found[0] - 0.01
+
+
+def test_a_fast_mode_without_latents_is_refused(task):
+    with pytest.raises(ValueError, match="the fast mode starts from latents that arrived"):
+        FastDenoiserTask(**{**task, "sent": [0]})
 
 
 def test_weights_of_another_network_are_refused():

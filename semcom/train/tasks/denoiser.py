@@ -122,12 +122,12 @@ class Training:
     def losses(
         self, name: str, networks: Mapping[str, nn.Module], batch: LatentBatch, draws: Draws, turn: Turn
     ) -> Mapping[str, Tensor]:
-        met = self.met(batch.latents, batch.labels, self.task.air, draws)
+        met = self.met(batch.latents, batch.labels, self.task.air, draws, self.task.sent)
         return {"error": self.error(networks["denoiser"](met.noisy, met.sigma, met.planes), met).mean()}
 
-    def met(self, latents: Tensor, labels: Tensor | None, air: Air, draws: Draws) -> Met:
-        """Latents as a receiver meets them over ``air``."""
-        clean, sigma = received(latents, self.power.to(latents.device), self.task.sent, air, draws)
+    def met(self, latents: Tensor, labels: Tensor | None, air: Air, draws: Draws, sent: tuple[int, ...]) -> Met:
+        """Latents as a receiver meets them over ``air``, with one of ``sent`` leading channels."""
+        clean, sigma = received(latents, self.power.to(latents.device), sent, air, draws)
         noise = torch.where(sigma.isfinite(), sigma, 0.0) * draws.normal("noise", clean.shape[1:])
         noisy = torch.where(sigma.isfinite(), clean + noise, 0.0)
         shown = None if labels is None else planes(labels, tuple(clean.shape[2:]), self.task.maps, draws)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from semcom.errors import WeightsError
@@ -48,6 +48,12 @@ class FastDenoiserTask(OfLatents):
     share: float = Field(0.5, gt=0.0, lt=1.0, description="share of each batch that trains the fast mode, the rest the first mode")
     error: float = Field(0.1, ge=0.0, description="weight of the squared error of latents in the fast mode; 1 in the first mode")
     losses: Losses = Field(Losses(lpips_squeeze=1.0, l1=0.5, pyramid=0.5), description="what the fast mode's pictures are compared by")
+
+    @model_validator(mode="after")
+    def _something_is_sent(self) -> FastDenoiserTask:
+        if not any(self.sent):
+            raise ValueError("sent is all 0; the fast mode starts from latents that arrived")
+        return self
 
     def data(self, pictures: Steps, folder: Path, shown: int = 0) -> Encoded:
         return super().data(pictures, folder, self.quick(pictures.batch_size))
@@ -105,10 +111,14 @@ class FastTraining(Training):
         return terms | dict(self._terms(pixels, batch.pixels, networks, turn))
 
     def _met(self, batch: LatentBatch, draws: Draws, rows: slice) -> Met:
-        """The fast mode starts where the channel leaves a picture, the first mode also on a sampler's way from there."""
-        air = self.task.air.model_copy(update={"path": 0.0}) if rows.start == 0 else self.task.air
+        """The fast mode starts where the channel leaves a picture of which something was sent, the first mode also on a sampler's
+        way from there, and from a map alone."""
+        air, sent = self.task.air, self.task.sent
+        if rows.start == 0:
+            air, sent = air.model_copy(update={"path": 0.0}), tuple(count for count in sent if count)
         labels = None if batch.labels is None else batch.labels[rows]
-        return self.met(batch.latents[rows], labels, air, Draws(draws.seed, draws.step, draws.rows[rows], draws.device))
+        some = Draws(draws.seed, draws.step, draws.rows[rows], draws.device)
+        return self.met(batch.latents[rows], labels, air, some, sent)
 
     def _terms(self, made: Tensor, original: Tensor, networks: Mapping[str, nn.Module], turn: Turn) -> Iterator[tuple[str, Tensor]]:
         weights = self.task.losses
@@ -121,19 +131,18 @@ class FastTraining(Training):
             yield "adversarial", weights.adversarial * losses.hinge_maker(networks["critic"](made).float())
 
     def samples(self, network: nn.Module, batch: LatentBatch) -> np.ndarray:
-        """Rows: the original; per SNR the linear estimate, one evaluation of the first mode and one of the fast mode; the fast mode from
-        the map alone; columns: pictures."""
+        """Rows: the original; per SNR the linear estimate, one evaluation of the first mode and one of the fast mode,
+        which at the lower SNR gets the true map, too; columns: pictures."""
         latents = batch.latents
         noise = Draws(0, 0, tuple(range(len(latents))), latents.device).normal("samples", latents.shape[1:])
         fast, rows = torch.ones(len(latents), dtype=torch.bool, device=latents.device), [batch.pixels]
         for snr_db in SHOWN:
             sigma = torch.full_like(latents, 10.0 ** (-snr_db / 20.0))
             noisy = latents + sigma * noise
-            made = self.coder.model.shrink(noisy, sigma), network(noisy, sigma), network(noisy, sigma, None, fast)
+            made = [self.coder.model.shrink(noisy, sigma), network(noisy, sigma), network(noisy, sigma, None, fast)]
+            if batch.labels is not None and snr_db == SHOWN[0]:
+                made.append(network(noisy, sigma, exact(batch.labels, tuple(latents.shape[2:])), fast))
             rows += [self.coder.pictures(x) for x in made]
-        if batch.labels is not None:
-            nothing = torch.full_like(latents, torch.inf)
-            rows.append(self.coder.pictures(network(latents, nothing, exact(batch.labels, tuple(latents.shape[2:])), fast)))
         picture = torch.cat([torch.cat(list(row.cpu()), dim=2) for row in rows], dim=1)
         return (picture * 255.0).round().byte().permute(1, 2, 0).numpy()
 
