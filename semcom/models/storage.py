@@ -50,7 +50,7 @@ def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
     else:
         small.save_config(folder)
         state = {name: value for name, value in small.state_dict().items() if not _as_in_a_new_network(name, value)}
-        save_file({name: value.contiguous() for name, value in quantise(state).items()}, path, metadata={"format": "pt"})
+        save_file({name: value.contiguous() for name, value in quantise(state, exact=getattr(net, "EXACT", ())).items()}, path, metadata={"format": "pt"})
     return path
 
 
