@@ -110,7 +110,7 @@ class LatentDiffusion(NamedAutoencoder):
     def build(self, context: Context) -> DiffusionReceiver:
         made, source = coder(self.pretrained, context.device), Shipped(self.weights, "LatentDenoiser")
         network, of = source.load(context.device), source.facts().get("of", {})
-        if made.side_bits or network.channels != made.channels or of.get("sha256", self._digest()) != self._digest():
+        if made.side_bits or network.channels != made.channels or of.get("encoder", made.encoder) != made.encoder:
             name = of.get("name", "another autoencoder")
             raise ScenarioError(
                 f"receive: latent_diffusion has weights '{self.weights}', which are of the latents of '{name}', and names the "
@@ -122,9 +122,6 @@ class LatentDiffusion(NamedAutoencoder):
                 "steps or auto, or train the mode (recipes/latent_denoiser_fast.yaml)"
             )
         return DiffusionReceiver(self, made, network)
-
-    def _digest(self) -> str:
-        return self.identity()["autoencoder"]["weights"]
 
 
 class DiffusionReceiver:

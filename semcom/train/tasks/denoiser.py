@@ -49,11 +49,10 @@ class OfLatents(TaskDescription):
         """Encoded pictures; with their pixels, those of rows below ``shown``."""
         made = coder(Pretrained(self.autoencoder), "cpu")
         # in float32 and one batch at a time, so that it is the same whatever surrounds it
-        encode, made_by = (lambda pixels: made.model.encode(pixels)), storage.digest(made.file)
-        return Encoded(pictures, encode, made_by, self.views, folder / CACHE, shown)
+        return Encoded(pictures, lambda pixels: made.model.encode(pixels), made.encoder, self.views, folder / CACHE, shown)
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "autoencoder": storage.digest(Pretrained(self.autoencoder).file())}
+        return {**super().identity(), "autoencoder": storage.encoder_digest(Pretrained(self.autoencoder).file())}
 
 
 class DenoiserTask(OfLatents):
@@ -164,7 +163,7 @@ class Training:
             f"denoiser of {network.channels} latent channels with a noise level for each element and a label map, trained from "
             f"{air.snr_db[0]:g} to {air.snr_db[1]:g} dB and from nothing at all"
         )
-        told = {"name": self.task.autoencoder, "sha256": storage.digest(self.coder.file)}
+        told = {"name": self.task.autoencoder, "encoder": self.coder.encoder}
         return {"what": what, "losses": "squared error at unit variance a level", "of": told}
 
 

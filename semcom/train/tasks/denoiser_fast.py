@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from semcom.errors import WeightsError
-from semcom.models import lpips_squeeze
+from semcom.models import lpips_squeeze, storage
 from semcom.models.critic import PatchCritic
 from semcom.models.denoiser import LatentDenoiser
+from semcom.models.pretrained import Pretrained
 from semcom.models.shipped import Shipped
 from semcom.train import losses
 from semcom.train.data import Draws, Steps
@@ -69,7 +70,8 @@ class FastDenoiserTask(OfLatents):
         return FastTraining(self, 1)
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "start": Shipped(self.start, "LatentDenoiser").identity()}
+        decoder = storage.digest(Pretrained(self.autoencoder).file())
+        return {**super().identity(), "decoder": decoder, "start": Shipped(self.start, "LatentDenoiser").identity()}
 
     def smoke(self) -> FastDenoiserTask:
         # LPIPS's weights are not everywhere
@@ -153,6 +155,7 @@ class FastTraining(Training):
             **told,
             "what": f"{told['what']}; with a fast mode of one evaluation, learned from '{self.task.start}'",
             "losses": f"{told['losses']}; {fast}",
+            "of": {**told["of"], "decoder": storage.digest(self.coder.file)},
             "start": Shipped(self.task.start, "LatentDenoiser").identity(),
         }
 
