@@ -101,6 +101,7 @@ TASKS: dict[str, str] = {
     "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
     "latent_denoiser": "semcom.train.tasks.denoiser:DenoiserTask",
     "semantic_diffusion": "semcom.train.tasks.semantic_diffusion:SemanticDiffusionTask",
+    "latent_denoiser_fast": "semcom.train.tasks.denoiser_fast:FastDenoiserTask",
 }
 
 

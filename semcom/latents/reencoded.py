@@ -8,7 +8,6 @@ per pixel the levels of pictures differ by a fifth or so; the rest is known, bec
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,6 @@ torch = lazy.load("torch")
 SUFFIX = ".codecs.json"
 #: rates at which files are compared: half octaves of bits per pixel, from here on
 LOWEST, OCTAVE = 1.0 / 64.0, 2
-#: names of an autoencoder's weights that no latent depends on
-DECODER = ("decoder.", "post_quant_conv.")
 #: slopes and levels are at least this
 LEAST = 1e-3
 
@@ -36,7 +33,7 @@ LEAST = 1e-3
 class CodecErrors:
     """What codecs do to the latents of one autoencoder with C channels.
 
-    ``encoder``: digest of its encoder (`encoder_digest`). ``tables``: codec -> rates float64 [R] in bits per pixel, increasing, and of each the slopes
+    ``encoder``: digest of its encoder (`semcom.models.storage.encoder_digest`). ``tables``: codec -> rates float64 [R] in bits per pixel, increasing, and of each the slopes
     and noise levels [R, C] of the channels, in units of latents of unit RMS.
     """
 
@@ -101,19 +98,9 @@ def load(weights: Path) -> CodecErrors:
     if not path.is_file():
         raise WeightsError(f"the autoencoder '{weights.parent}' has no {path.name}, which tells how noisy codecs leave its latents; {again}")
     said = storage.read_json(path)
-    if said.get("encoder") != encoder_digest(weights):
+    if said.get("encoder") != storage.encoder_digest(weights):
         raise WeightsError(f"'{path}' was measured for another encoder than that of '{weights.name}'; {again}")
     return CodecErrors(said["encoder"], {codec: _columns(table) for codec, table in said["codecs"].items()})
-
-
-def encoder_digest(weights: Path) -> str:
-    """SHA-256 of all in a file of weights but the decoder, which may be trained again and changes no latent."""
-    state, found = storage.read_state(weights), hashlib.sha256()
-    for name in sorted(state):
-        if not name.startswith(DECODER):
-            found.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
-            found.update(state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 def _columns(table: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

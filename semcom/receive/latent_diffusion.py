@@ -55,6 +55,9 @@ class LatentDiffusion(NamedAutoencoder):
     it was trained (another evaluation a step unless 0 or 1). Generation invents: what is sharp need not be true. `samples`
     draws so many pictures of what may have been sent, and how far they differ is the uncertainty of each pixel.
 
+    `steps: fast` is one evaluation in a second mode of the same weights, where they have one: it was trained for the picture that the
+    decoder makes of it, of all channels. Where no latent arrived at all, the first mode makes the picture in several steps.
+
     The denoiser estimates channels that were not sent, too. A decoder that was trained to do without them does better
     without until these are known well: `decode: sent` leaves them out, and `all` is for receivers with a good map.
 
@@ -78,8 +81,10 @@ class LatentDiffusion(NamedAutoencoder):
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
     weights: str = Field("latent_denoiser", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
-    steps: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
-        "auto", description="evaluations of the denoiser on the way (heun: about two a step); auto: from the noise level; 0: none"
+    steps: Literal["auto", "fast"] | Annotated[int, Field(ge=0)] = Field(
+        "auto",
+        description="evaluations of the denoiser on the way (heun: about two a step); auto: from the noise level; 0: none; "
+        "fast: one, in the weights' fast mode",
     )
     solver: Literal["euler", "heun", "multistep", "ancestral"] = Field(
         "multistep", description="ODE of first or second order, or the reverse stochastic process (ancestral)"
@@ -118,16 +123,18 @@ class LatentDiffusion(NamedAutoencoder):
     def build(self, context: Context) -> DiffusionReceiver:
         made, source = coder(self.pretrained, context.device), Shipped(self.weights, "LatentDenoiser")
         network, of = source.load(context.device), source.facts().get("of", {})
-        if made.side_bits or network.channels != made.channels or of.get("sha256", self._digest()) != self._digest():
+        if made.side_bits or network.channels != made.channels or of.get("encoder", made.encoder) != made.encoder:
             name = of.get("name", "another autoencoder")
             raise ScenarioError(
                 f"receive: latent_diffusion has weights '{self.weights}', which are of the latents of '{name}', and names the "
                 f"autoencoder '{self.autoencoder}'; train a denoiser for it (recipes/latent_denoiser.yaml), or name that one"
             )
+        if self.steps == "fast" and not network.has_fast:
+            raise ScenarioError(
+                f"receive: latent_diffusion has steps: fast, and its weights '{self.weights}' have no fast mode; give a number of "
+                "steps or auto, or train the mode (recipes/latent_denoiser_fast.yaml)"
+            )
         return DiffusionReceiver(self, made, network)
-
-    def _digest(self) -> str:
-        return self.identity()["autoencoder"]["weights"]
 
 
 class DiffusionReceiver:
@@ -135,6 +142,7 @@ class DiffusionReceiver:
 
     def __init__(self, description: LatentDiffusion, made: LatentCoder, network: LatentDenoiser):
         self.how, self.coder, self.network = description, made, network
+        self.fast = description.steps == "fast"
         self._power = torch.tensor(made.power, dtype=torch.float32, device=made.device)
 
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
@@ -156,7 +164,8 @@ class DiffusionReceiver:
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
         counts, draws = self._evaluations(sigma, clean), Draws(streams, values.shape[1:], values.device)
         sent = 0 if found is None else found.values.shape[1]
-        pixels = self._pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")), sigma, sent)
+        latents = self._generated(values, sigma, planes, counts, self.how.solver, draws("shown"), self.fast)
+        pixels = self._pictures(latents, sigma, 0 if self.fast else sent)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
             pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), found.plain(self.coder), pixels)
         made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok, self._labels(received))
@@ -193,7 +202,9 @@ class DiffusionReceiver:
             limits = torch.tensor([limit for limit, _ in EVALUATIONS])
             counts = torch.tensor([count for _, count in EVALUATIONS])[torch.bucketize(start, limits)]
         else:
-            counts = torch.full((len(sigma),), int(self.how.steps))
+            counts = torch.full((len(sigma),), 1 if self.fast else self.how.steps)
+            if self.fast:  # the mode starts from latents; without any, a picture takes the steps of the first mode
+                counts[sigma.isinf().flatten(1).all(1).cpu()] = EVALUATIONS[-1][1]
         return torch.where(clean.cpu(), 0, counts)
 
     def _planes(self, received: Received, values: torch.Tensor) -> torch.Tensor | None:
@@ -215,7 +226,8 @@ class DiffusionReceiver:
         return received_map(received).labels.to(self.coder.device)
 
     def _generated(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows,
+        fast: bool = False,
     ) -> torch.Tensor:
         """Latents [B, C, h, w]; rows that take as many evaluations pass together."""
         made = torch.zeros_like(values)
@@ -223,26 +235,26 @@ class DiffusionReceiver:
             for rows in (counts == count).nonzero()[:, 0].split(TOGETHER) if count else ():
                 some = rows.to(values.device)
                 shown = None if planes is None else planes[some]
-                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows))
+                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows), fast)
         return made
 
     def _sampled(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable, fast: bool
     ) -> torch.Tensor:
         with torch.no_grad(), torch.autocast(values.device.type, torch.bfloat16, enabled=self.how.precision == "bf16"):
             if count == 1:  # the estimate itself, of a sample of the posterior too
-                return self._denoiser(planes)(values, sigma)
+                return self._denoiser(planes, fast)(values, sigma)
             # heun looks twice at each step but the first and the last
             stops = max(2, count // 2 + 1) if solver == "heun" else count
             levels = steps.times(steps.start_of(sigma), stops)
             return samplers.SOLVERS[solver](self._denoiser(planes), values, sigma, levels, fresh)
 
-    def _denoiser(self, planes: torch.Tensor | None) -> samplers.Denoise:
+    def _denoiser(self, planes: torch.Tensor | None, fast: bool = False) -> samplers.Denoise:
         def without(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            return self.network(x, sigma)
+            return self.network(x, sigma, None, _all(x, fast))
 
         def with_map(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            return self.network(x, sigma, planes)
+            return self.network(x, sigma, planes, _all(x, fast))
 
         return without if planes is None else samplers.guided(with_map, without, self.how.guidance)
 
@@ -266,3 +278,8 @@ class DiffusionReceiver:
             for number in range(self.how.samples)
         ]
         return with_samples(made, drawn)
+
+
+def _all(x: torch.Tensor, fast: bool) -> torch.Tensor | None:
+    """All rows in the fast mode, or none."""
+    return torch.ones(len(x), dtype=torch.bool, device=x.device) if fast else None

@@ -33,7 +33,7 @@ def make(name: str, packs: Sequence[str | Path], size: tuple[int, int], count: i
     originals = torch.cat(list(pictures([Pack.open(pack) for pack in packs], size, count, "cpu")))
     tables = {codec: of_codec(coder, codecs.codec(codec), originals) for codec in codecs.NAMES}
     path = reencoded.path_of(coder.file)
-    CodecErrors(reencoded.encoder_digest(coder.file), tables).save(path)
+    CodecErrors(coder.encoder, tables).save(path)
     return path
 
 

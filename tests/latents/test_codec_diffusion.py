@@ -34,7 +34,7 @@ SIZE = (64, 96)
 def errors(folders, pixels):
     """What JPEG does to the toy's latents, measured on the pictures that are sent, and written beside its weights."""
     own = coder(Pretrained(folders["own"]), "cpu")
-    made = CodecErrors(reencoded.encoder_digest(own.file), {"jpeg": of_codec(own, codecs.codec("jpeg"), pixels)})
+    made = CodecErrors(own.encoder, {"jpeg": of_codec(own, codecs.codec("jpeg"), pixels)})
     made.save(reencoded.path_of(own.file))
     yield made
     reencoded.path_of(own.file).unlink()

@@ -10,7 +10,9 @@ import torch
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import coder
 from semcom.latents.received import arrived
+from semcom.models import storage
 from semcom.models.pretrained import Pretrained
+from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.receive.latent_diffusion import EVALUATIONS, LatentDiffusion
 from semcom.receive.vae import Vae
@@ -19,10 +21,25 @@ from semcom.rng import Streams
 from semcom.system import System
 from semcom.train.data import Draws
 from semcom.train.denoiser.levels import Air, received
+from semcom.train.optimise import seeded
+from semcom.train.tasks.denoiser_fast import with_fast_mode
 from semcom.types import Condition, ReceivedReals, Usage
 
 H, W = 8, 12
 RATIO = "1/6"
+
+
+@pytest.fixture(scope="session")
+def fast_weights(denoiser_weights, folders, tmp_path_factory):
+    """The same with a fast mode, which was never trained either."""
+    folder = tmp_path_factory.mktemp("fast")
+    net = with_fast_mode(Shipped(denoiser_weights, "LatentDenoiser").load(), "denoiser")
+    with seeded("fast"):
+        for name, parameter in net.named_parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape) * name.startswith("fast_")
+    storage.save_network(net, folder)
+    storage.write_facts(folder, Shipped(denoiser_weights, "LatentDenoiser").facts())
+    return str(folder)
 
 
 @pytest.fixture
@@ -73,6 +90,22 @@ def test_one_step_is_the_denoisers_estimate_and_none_is_the_plain_decoder(folder
     assert torch.equal(one.decode(got, streams).pixels, one.coder.pictures(one.network(values, sigma)))
     plain = Vae(autoencoder=folders["own"]).build(Context()).decode(got, streams)
     assert torch.equal(receiver(steps=0).decode(got, streams).pixels, plain.pixels)
+
+
+def test_fast_is_one_evaluation_of_the_second_mode_and_shows_all_channels(folders, images, receiver, fast_weights):
+    got, streams = sent(folders, images, channels=3)
+    own = {"autoencoder": folders["own"], "weights": fast_weights, "decode": "all", "samples": 1}
+    made = LatentDiffusion(**own, steps="fast").build(Context())
+    values, sigma = made.whole(arrived(made.coder, got.parts["latent"]))
+    expected = made.coder.pictures(made.network(values, sigma, None, torch.ones(4, dtype=torch.bool)))
+    shown = made.decode(got, streams)
+    assert torch.equal(shown.pixels, expected)
+    first = LatentDiffusion(**own, steps=1).build(Context())
+    slow = first.decode(got, streams)
+    assert float((slow.pixels - expected).abs().max()) > 1e-3
+    assert torch.equal(shown.samples, slow.samples)  # drawn by the first mode
+    with pytest.raises(ScenarioError, match="steps: fast, and its weights '.*' have no fast mode"):
+        receiver(steps="fast")
 
 
 def test_the_decoder_gets_the_channels_that_were_sent_or_all(folders, images, receiver):
