@@ -96,6 +96,7 @@ TASKS: dict[str, str] = {
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
     "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
     "latent_denoiser": "semcom.train.tasks.denoiser:DenoiserTask",
+    "gan": "semcom.train.tasks.gan:GanTask",
 }
 
 

@@ -30,6 +30,7 @@ OWN = {
     "JSCC": "semcom.models.jscc",
     "Segmenter": "semcom.models.segmenter.network",
     "LatentDenoiser": "semcom.models.denoiser",
+    "SpadeGenerator": "semcom.models.spade_generator",
 }
 
 
