@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import lazy_loader as lazy
-import numpy as np
 from pydantic import Field
 
 from semcom.component import Component
 from semcom.diffusion import samplers, steps
+from semcom.diffusion.draws import Draws, Rows, with_samples
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import LatentCoder, coder
 from semcom.latents.named import NamedAutoencoder
@@ -137,7 +137,7 @@ class DiffusionReceiver:
             raise ScenarioError("receive: latent_diffusion needs the real part 'latent' of `transmit: vae_latent`, or a label map")
         planes = self._planes(received, values)
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
-        counts, draws = self._evaluations(sigma, clean), _Draws(streams, values)
+        counts, draws = self._evaluations(sigma, clean), Draws(streams, values.shape[1:], values.device)
         sent = 0 if found is None else found.values.shape[1]
         pixels = self._pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")), sigma, sent)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
@@ -192,7 +192,7 @@ class DiffusionReceiver:
         return planes_of(shown.probabilities.to(values.device), shown.known.to(values.device), tuple(values.shape[2:]))
 
     def _generated(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: _Rows
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows
     ) -> torch.Tensor:
         """Latents [B, C, h, w]; rows that take as many evaluations pass together."""
         made = torch.zeros_like(values)
@@ -234,7 +234,7 @@ class DiffusionReceiver:
         return pixels
 
     def _with_samples(
-        self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: _Draws
+        self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: Draws
     ) -> Reconstruction:
         """With samples of the posterior, and their deviation at each pixel."""
         counts = torch.full((len(values),), OF_A_SAMPLE)
@@ -242,31 +242,4 @@ class DiffusionReceiver:
             self._pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")), sigma, sent)
             for number in range(self.how.samples)
         ]
-        stack = torch.where(made.ok[:, None, None, None, None], torch.stack(drawn, dim=1), GREY)
-        spread = stack.std(dim=1, unbiased=self.how.samples > 1).mean(dim=1)
-        return Reconstruction(made.pixels, made.ok, samples=stack, uncertainty=spread)
-
-
-class _Draws:
-    """The decoder's random numbers: a stream a row and purpose, whatever rows pass together."""
-
-    def __init__(self, streams: Streams, like: torch.Tensor):
-        self.streams, self.shape, self.device = streams, like.shape[1:], like.device
-
-    def __call__(self, purpose: str) -> _Rows:
-        rows = [self.streams.generator(f"decoder {purpose}", row) for row in range(len(self.streams))]
-        return _Rows(rows, tuple(self.shape), self.device)
-
-
-class _Rows:
-    """Fresh noise of unit variance, a draw a call."""
-
-    def __init__(self, generators: list[np.random.Generator], shape: tuple[int, ...], device: torch.device):
-        self.generators, self.shape, self.device = generators, shape, device
-
-    def select(self, rows: torch.Tensor) -> _Rows:
-        return _Rows([self.generators[row] for row in rows.tolist()], self.shape, self.device)
-
-    def __call__(self) -> torch.Tensor:
-        drawn = np.stack([rng.standard_normal(self.shape, dtype=np.float32) for rng in self.generators])
-        return torch.from_numpy(drawn).to(self.device)
+        return with_samples(made, drawn)
