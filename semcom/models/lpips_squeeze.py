@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -69,23 +69,15 @@ class LPIPSSqueeze(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, original: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        return self.between(*zip(*(x.chunk(2) for x in self.seen(torch.cat([original, other]))), strict=True))
-
-    def seen(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        """What `between` compares: features of unit length at each place, one [B, channels, h, w] a layer."""
-        found, x = [], (pixels * 2.0 - 1.0 - self.shift) / self.scale
+        total, x = 0.0, torch.cat([original, other])
+        x = (x * 2.0 - 1.0 - self.shift) / self.scale
         for place, layer in enumerate(self.features):
             x = layer(x)
             if place in TAPS:
-                found.append(_directions(x.float()))
-        return found
-
-    def between(self, original: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The distance [B] of pictures that were `seen`."""
-        weights = (getattr(self, f"weight{number}") for number in range(len(TAPS)))
-        return sum(
-            (weight * (a - b).square()).sum(1).mean(dim=(1, 2)) for weight, a, b in zip(weights, original, other, strict=True)
-        )
+                a, b = _directions(x.float()).chunk(2)
+                weight = getattr(self, f"weight{list(TAPS).index(place)}")
+                total = total + (weight * (a - b).square()).sum(1).mean(dim=(1, 2))
+        return total
 
 
 def load() -> LPIPSSqueeze:
