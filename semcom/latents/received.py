@@ -47,6 +47,19 @@ class Arrived:
         levels = self.noise_std / self.gain.clamp(min=_tiny()) * self.scale[:, None, None, None]
         return self.undone(self.values), torch.where(self.there & (self.gain > 0), levels, torch.inf)
 
+    def whole(self, power: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(latents, noise levels) [B, C, h, w] of all C channels, in the scale in which a generative receiver was trained.
+
+        Latents of unit RMS over n channels times the usual RMS of these among all, of ``power`` [C]: within what this picture's
+        leading channels are stronger or weaker than usual, the scale of all C (`semcom.train.denoiser.levels` trains with the
+        same). Noise levels are inf where nothing arrived.
+        """
+        values, sigma = self.unbiased()
+        usual = power[: values.shape[1]].mean().sqrt()
+        padding = (0, 0, 0, 0, 0, len(power) - values.shape[1])
+        pad = torch.nn.functional.pad
+        return pad(values * usual, padding), pad(sigma * usual, padding, value=torch.inf)
+
 
 def arrived(coder: LatentCoder, part: ReceivedReals, scale: torch.Tensor | None = None) -> Arrived:
     """What ``part`` holds. ``scale`` [B] is what was told of each picture; without it, it is found (`found_scale`)."""

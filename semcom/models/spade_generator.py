@@ -17,7 +17,6 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
-from semcom.models.autoencoder import Autoencoder
 from semcom.models.block_code import conv, normal, resized, unshuffled, zero
 from semcom.models.denoiser import PLANES, log_ratio, preconditioning
 from semcom.models.spade import SpadeBlock
@@ -31,7 +30,8 @@ class SpadeGenerator(ModelMixin, ConfigMixin):
     """G(x, sigma, planes, base, noise): pixels [B, 3, 8h, 8w], not clamped.
 
     Shapes: ``x`` [B, C, h, w]; ``sigma`` [B, C, h, w], 0 to inf; ``planes`` [B, 13, H, W] of any size, 0 for no map
-    (`semcom.models.denoiser.planes_of` for half the resolution is what it was trained with); ``base`` [B, 3, 8h, 8w] (`base_of`);
+    (`semcom.models.denoiser.planes_of` for half the resolution is what it was trained with); ``base`` [B, 3, 8h, 8w], what a decoder
+    shows of the latents' linear estimate, grey where there are none;
     ``noise`` [B, N, h, w] of unit variance for a sample, or 0 for the one picture that is shown.
     Units: latents of unit RMS over all C channels, as `semcom.models.autoencoder.Autoencoder.encode` gives them.
     References: Park, Liu, Wang, Zhu 2019, SPADE; Shi et al. 2016, space to depth and back.
@@ -97,9 +97,8 @@ def linear(x: torch.Tensor, sigma: torch.Tensor, power: torch.Tensor) -> torch.T
     return estimate / torch.where(usual > 0.0, usual, 1.0).sqrt()
 
 
-def base_of(model: Autoencoder, x: torch.Tensor, sigma: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
-    """Pixels [B, 3, 8h, 8w]: the autoencoder's picture of the `linear` estimate, grey where no latent arrived."""
-    pictures = model.decode(linear(x, sigma, power))
+def shown_where(pictures: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Pictures [B, 3, H, W] as a base: grey of those of which no latent arrived."""
     return torch.where(sigma.isfinite().flatten(1).any(1)[:, None, None, None], pictures, GREY)
 
 

@@ -19,7 +19,7 @@ from semcom.models import lpips_squeeze, storage
 from semcom.models.denoiser import CLASSES, planes_of
 from semcom.models.map_critic import MapCritic
 from semcom.models.pretrained import Pretrained
-from semcom.models.spade_generator import FINE, SpadeGenerator, base_of, known_share
+from semcom.models.spade_generator import FINE, SpadeGenerator, known_share, linear, shown_where
 from semcom.scenario.schema import Section
 from semcom.train import losses
 from semcom.train.data import Batch, Draws
@@ -155,8 +155,8 @@ class Training:
     @torch.no_grad()
     def _arrived(self, batch: Batch, draws: Draws) -> Arrived:
         """What the channel leaves of the latents and the map of each picture."""
-        model, power = self.model.to(batch.pixels.device), self.power.to(batch.pixels.device)
-        clean, sigma = received(model.encode(batch.pixels), power, self.task.sent, self.task.air, draws)
+        power = self.power.to(batch.pixels.device)
+        clean, sigma = received(self._on(batch.pixels.device).encode(batch.pixels), power, self.task.sent, self.task.air, draws)
         noise = torch.where(sigma.isfinite(), sigma, 0.0) * draws.normal("noise", clean.shape[1:])
         latents = torch.where(sigma.isfinite(), clean + noise, 0.0)
         height, width = batch.pixels.shape[2:]
@@ -167,7 +167,14 @@ class Training:
         nothing = sigma.isinf().flatten(1).all(1)
         given = nothing | (draws.uniform("given") < self.task.given)
         shown = shown * given[:, None, None, None]
-        return Arrived(latents, sigma, shown, base_of(model, latents, sigma, power))
+        return Arrived(latents, sigma, shown, self._base(latents, sigma))
+
+    def _base(self, latents: Tensor, sigma: Tensor) -> Tensor:
+        """The picture that the autoencoder makes of the linear estimate; grey where no latent arrived."""
+        return shown_where(self._on(latents.device).decode(linear(latents, sigma, self.power.to(latents.device))), sigma)
+
+    def _on(self, device: torch.device) -> nn.Module:
+        return self.model.to(device)
 
     def _terms(
         self, made: Tensor, rows: Tensor, arrived: Arrived, pixels: Tensor, networks: Mapping[str, nn.Module], turn: Turn
@@ -221,8 +228,7 @@ class Training:
         """Rows: the original; at a low SNR the linear estimate, and what is made of it without and with the map; what is made of
         the map alone, without noise and with two noises; columns: pictures."""
         device = batch.pixels.device
-        model, power = self.model.to(device), self.power.to(device)
-        latents, count = model.encode(batch.pixels), len(batch.pixels)
+        latents, count = self._on(device).encode(batch.pixels), len(batch.pixels)
         draws = Draws(0, 0, tuple(range(count)), device)
         low, lost = torch.full_like(latents, 10.0 ** (-SHOWN / 20.0)), torch.full_like(latents, math.inf)
         noisy = latents + low * draws.normal("samples", latents.shape[1:])
@@ -232,10 +238,10 @@ class Training:
         no = torch.zeros_like(first)
 
         def made(x: Tensor, sigma: Tensor, places: Tensor, noise: Tensor) -> Tensor:
-            return network(x, sigma, places, base_of(model, x, sigma, power), noise).clamp(0.0, 1.0)
+            return network(x, sigma, places, self._base(x, sigma), noise).clamp(0.0, 1.0)
 
         nothing = torch.zeros_like(latents)
-        rows = [batch.pixels, base_of(model, noisy, low, power), made(noisy, low, none, no), made(noisy, low, shown, no)]
+        rows = [batch.pixels, self._base(noisy, low), made(noisy, low, none, no), made(noisy, low, shown, no)]
         rows += [made(nothing, lost, shown, noise) for noise in (no, first, second)]
         picture = torch.cat([torch.cat(list(row.cpu()), dim=2) for row in rows], dim=1)
         return (picture * 255.0).round().byte().permute(1, 2, 0).numpy()
