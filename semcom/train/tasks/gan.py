@@ -38,7 +38,7 @@ class Losses(Section):
 
     l1: float = Field(2.0, ge=0.0, description="mean absolute difference, at each place as far as its latents are known")
     lpips_squeeze: float = Field(1.0, ge=0.0, description="LPIPS over SqueezeNet; needs its weights in SEMCOM_WEIGHTS")
-    features: float = Field(1.0, ge=0.0, description="difference of the critic's features (feature matching)")
+    features: float = Field(2.0, ge=0.0, description="difference of the critic's features (feature matching)")
     adversarial: float = Field(0.05, ge=0.0, description="the critic's verdict (hinge)")
     adversarial_from: float = Field(0.1, ge=0.0, le=1.0, description="share of the training after which the critic takes part")
 
