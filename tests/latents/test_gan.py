@@ -3,8 +3,10 @@
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
+import yaml
 
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import coder
@@ -19,6 +21,9 @@ from semcom.receive.gan import Gan
 from semcom.receive.vae import Vae
 from semcom.registry import parse
 from semcom.rng import Streams
+from semcom.scenario import load
+from semcom.store.reader import read_batches
+from semcom.sweep.run import Run
 from semcom.system import System
 from semcom.train.optimise import seeded
 from semcom.types import Condition, ImageBatch, Received, ReceivedBits, ReceivedReals, Usage
@@ -236,3 +241,32 @@ def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, weights,
     for wrong in ({"samples": -1}, {"map": "perhaps"}, {"precision": "half"}):
         with pytest.raises(ValueError):
             Gan(**wrong)
+
+
+def test_a_sweep_that_was_stopped_goes_on_to_the_same_rows_and_batches_do_not_matter(folders, weights, tmp_path):
+    own = {"autoencoder": folders["own"]}
+    systems = {
+        "gan": {"transmit": {"kind": "vae_latent", "channels": 4, **own}, "link": "analog", "receive": {"kind": "gan", "weights": weights, **own}},
+        "map": {"transmit": "oracle_physical_map", "link": "analog", "receive": {"kind": "gan", "weights": weights, **own}},
+    }
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump({
+        "name": "small", "seed": 1, "source": {"kind": "streets", "size": [64, 96], "count": 3}, "channel": "awgn",
+        "sweep": {"bandwidth_ratio": ["1/12"], "snr_db": [5]}, "systems": systems, "metrics": ["psnr"],
+        "figures": {"curves": {"metrics": ["psnr"]}}, "execution": {"device": "cpu", "batch_size": 2},
+    }))  # fmt: skip
+
+    def finish(out, *overrides):
+        job = Run(load(file, overrides=list(overrides)), out, device="cpu")
+        list(job)
+        assert not job.failures
+        return job, read_batches(job.layout).sort_values(["unit", "image", "repeat"]).reset_index(drop=True)
+
+    job, before = finish(tmp_path / "out")
+    for path in sorted(job.layout.batches.glob("*.parquet"))[::2]:
+        path.unlink()
+    pd.testing.assert_frame_equal(finish(tmp_path / "out")[1], before)
+    one = finish(tmp_path / "one", "execution.batch_size=1")[1]
+    # 1e-4 before rounding to 8 bits: a level here and there moves the PSNR by far less than this
+    assert (one["psnr"] - before["psnr"]).abs().max() < 0.05 and (one["ok"] == before["ok"]).all()
+    assert before["ok"].any()
