@@ -22,6 +22,8 @@ FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
+#: how the names of an autoencoder's tensors begin that only its decoder uses
+DECODER = ("decoder.", "post_quant_conv.")
 #: statistics of a batch normalisation that has seen nothing
 NEW_STATISTICS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 #: networks of our own that are saved as diffusers' are: class -> module
@@ -51,7 +53,7 @@ def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
     else:
         small.save_config(folder)
         state = {name: value for name, value in small.state_dict().items() if not _as_in_a_new_network(name, value)}
-        save_file({name: value.contiguous() for name, value in quantise(state).items()}, path, metadata={"format": "pt"})
+        save_file({name: value.contiguous() for name, value in quantise(state, exact=getattr(net, "EXACT", ())).items()}, path, metadata={"format": "pt"})
     return path
 
 
@@ -134,6 +136,18 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"'{path}' cannot be read ({error.strerror or error})") from error
+
+
+def encoder_digest(path: Path) -> str:
+    """SHA-256 of all of an autoencoder's tensors but its decoder's: what its latents follow from, whoever decodes them."""
+    import torch
+
+    hashed = hashlib.sha256()
+    for name, value in sorted(read_state(path).items()):
+        if not name.startswith(DECODER):
+            hashed.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            hashed.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def facts(folder: Path) -> dict[str, Any]:

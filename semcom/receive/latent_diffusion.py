@@ -105,16 +105,13 @@ class LatentDiffusion(NamedAutoencoder):
     def build(self, context: Context) -> DiffusionReceiver:
         made, source = coder(self.pretrained, context.device), Shipped(self.weights, "LatentDenoiser")
         network, of = source.load(context.device), source.facts().get("of", {})
-        if made.side_bits or network.channels != made.channels or of.get("sha256", self._digest()) != self._digest():
+        if made.side_bits or network.channels != made.channels or of.get("encoder", made.encoder) != made.encoder:
             name = of.get("name", "another autoencoder")
             raise ScenarioError(
                 f"receive: latent_diffusion has weights '{self.weights}', which are of the latents of '{name}', and names the "
                 f"autoencoder '{self.autoencoder}'; train a denoiser for it (recipes/latent_denoiser.yaml), or name that one"
             )
         return DiffusionReceiver(self, made, network)
-
-    def _digest(self) -> str:
-        return self.identity()["autoencoder"]["weights"]
 
 
 class DiffusionReceiver:

@@ -71,13 +71,13 @@ class DenoiserTask(TaskDescription):
     def data(self, pictures: Steps, folder: Path) -> Encoded:
         made = coder(Pretrained(self.autoencoder), "cpu")
         # in float32 and one batch at a time, so that it is the same whatever surrounds it
-        return Encoded(pictures, lambda pixels: made.model.encode(pixels), storage.digest(made.file), self.views, folder / CACHE)
+        return Encoded(pictures, lambda pixels: made.model.encode(pixels), made.encoder, self.views, folder / CACHE)
 
     def build(self) -> Training:
         return Training(self)
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "autoencoder": storage.digest(Pretrained(self.autoencoder).file())}
+        return {**super().identity(), "autoencoder": storage.encoder_digest(Pretrained(self.autoencoder).file())}
 
     def smoke(self) -> DenoiserTask:
         return self.model_copy(update={"widths": (16, 16, 16), "heads": 1, "views": 2})
@@ -139,7 +139,7 @@ class Training:
             f"denoiser of {network.channels} latent channels with a noise level for each element and a label map, trained from "
             f"{air.snr_db[0]:g} to {air.snr_db[1]:g} dB and from nothing at all"
         )
-        told = {"name": self.task.autoencoder, "sha256": storage.digest(self.coder.file)}
+        told = {"name": self.task.autoencoder, "encoder": self.coder.encoder}
         return {"what": what, "losses": "squared error at unit variance a level", "of": told}
 
 
