@@ -34,6 +34,7 @@ TABLE: dict[str, Pinned] = {
         also=(
             ("diffusion_pytorch_model.tables.npz", "19271f36fb68009dcfefdc6a0c58bfd85411274e657408b3b45185c898f198ce"),
             ("semcom.json", "4ef7909bf0718e7e1bc117c1d96c4d5e6577686cfbe6f2a4614da6c2972e06fb"),
+            ("diffusion_pytorch_model.codecs.json", "bf9b55d1d8e41e927fa2950c767d5992da3ad051bab34f9c7f7797beb7385efc"),
         ),
     ),
     "jscc": Pinned(

@@ -11,14 +11,15 @@ from semcom.component import Component
 from semcom.diffusion.draws import Draws, with_samples
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import LatentCoder, coder
+from semcom.latents.dequantised import dequantised
 from semcom.latents.named import NamedAutoencoder
-from semcom.latents.received import arrived
+from semcom.latents.received import Latents, arrived, whole
 from semcom.maps.received import PART, received_map, soft_map
 from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.receive.map_as_is import MapAsIs
 from semcom.rng import Streams
-from semcom.types import GREY, Received, ReceivedReals, Reconstruction
+from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
 
 if TYPE_CHECKING:
     from semcom.models.spade_generator import SpadeGenerator
@@ -44,6 +45,8 @@ class Gan(NamedAutoencoder):
     decoder's stream, of what may have been sent; how far they differ is the uncertainty of each pixel. Generation invents: what
     is sharp need not be true. Give transmit and receive the same autoencoder.
 
+    Latents may have come as bits, too (`vae_latent_quantised`), each element as noisy as its coder's step is wide.
+
     Parts: ``latent``, ``map``; a picture of which nothing arrived is a failure.
     Units: noise levels in message units, 0 to inf.
     References: Park, Liu, Wang, Zhu 2019, "Semantic image synthesis with spatially-adaptive normalization"; Gneiting, Raftery
@@ -54,8 +57,8 @@ class Gan(NamedAutoencoder):
         receive: {kind: gan, samples: 4}
     """
 
-    #: every transmitter of latents or of a label map
-    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"}) | MapAsIs.TAKES
+    #: every transmitter of latents or of a label map; `map_and_latent` is understood as one of these
+    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"}) | MapAsIs.TAKES
 
     kind: Literal["gan"] = "gan"
     weights: str = Field("gan", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
@@ -115,16 +118,25 @@ class GanReceiver:
         nothing did; bool [B]: something did)."""
         from semcom.models.spade_generator import shown_where
 
-        part = received.parts.get("latent")
-        if isinstance(part, ReceivedReals):
-            found = arrived(self.coder, part)
-            values, sigma = found.whole(self._power)
-            return values, sigma, shown_where(self.coder.pictures(found.linear()), sigma), part.ok.to(values.device)
-        if part is not None or not self._has_map(received):
-            raise ScenarioError("receive: gan needs the real part 'latent' of `transmit: vae_latent`, or a label map")
+        found, ok = self._found(received)
+        if found is not None:
+            values, sigma = whole(found, self._power)
+            return values, sigma, shown_where(found.plain(self.coder), sigma), ok.to(values.device)
         values = torch.zeros((count, self.coder.channels, *self.coder.grid(received.image_size)), device=self.coder.device)
         base = torch.full((count, 3, *received.image_size), GREY, device=values.device)
         return values, torch.full_like(values, torch.inf), base, torch.zeros(count, dtype=torch.bool, device=values.device)
+
+    def _found(self, received: Received) -> tuple[Latents | None, torch.Tensor | None]:
+        """(latents as real numbers or as bits, of which rows something arrived), or None of a message that has a map alone."""
+        part = received.parts.get("latent")
+        if isinstance(part, ReceivedReals):
+            return arrived(self.coder, part), part.ok
+        if isinstance(part, ReceivedBits):
+            found = dequantised(self.coder, part, received.image_size)
+            return found, found.ok
+        if self._has_map(received):
+            return None, None
+        raise ScenarioError("receive: gan needs the part 'latent' of `transmit: vae_latent`, or a label map")
 
     def _planes(self, received: Received, ok: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(planes [B, 13, H/2, W/2] of the label map, 0 where nothing is known; ``ok``, or something of the map arrived)."""

@@ -14,12 +14,13 @@ from semcom.diffusion import samplers, steps
 from semcom.diffusion.draws import Draws, Rows, with_samples
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import LatentCoder, coder
+from semcom.latents.dequantised import dequantised
 from semcom.latents.named import NamedAutoencoder
-from semcom.latents.received import Arrived, arrived
+from semcom.latents.received import Latents, arrived, whole
 from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.rng import Streams
-from semcom.types import GREY, Received, ReceivedReals, Reconstruction
+from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
 
 if TYPE_CHECKING:
     from semcom.models.denoiser import LatentDenoiser
@@ -28,6 +29,8 @@ torch = lazy.load("torch")
 
 #: the part of a message that holds a label map
 MAP = "map"
+#: transmit kinds that send one
+MAPS = frozenset({"segmentation_map", "oracle_map", "index_map", "physical_map", "oracle_physical_map"})
 #: `steps: auto`: levels of noise, in units of unit-RMS latents, above which so many evaluations are taken
 EVALUATIONS = ((0.25, 2), (0.5, 4), (1.0, 5), (2.0, 6), (math.inf, 8))
 #: pictures that pass through the network together; memory, no number, depends on it
@@ -55,6 +58,9 @@ class LatentDiffusion(NamedAutoencoder):
     The denoiser estimates channels that were not sent, too. A decoder that was trained to do without them does better
     without until these are known well: `decode: sent` leaves them out, and `all` is for receivers with a good map.
 
+    Latents may have come as bits, too (`vae_latent_quantised`): the values that the coder restores are as noisy as its steps are wide,
+    with a level for each element (`semcom.latents.dequantised`); a code that did not arrive is a latent that did not.
+
     Latents have unit RMS over the channels that were sent; the denoiser knows those channels' usual power, and was trained with
     pictures in the scale that this leaves. Give transmit and receive the same autoencoder.
 
@@ -67,7 +73,8 @@ class LatentDiffusion(NamedAutoencoder):
         receive: {kind: latent_diffusion, steps: auto, solver: multistep}
     """
 
-    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"})
+    #: `map_and_latent` is understood as one of these
+    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"}) | MAPS
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
     weights: str = Field("latent_denoiser", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
@@ -89,8 +96,14 @@ class LatentDiffusion(NamedAutoencoder):
     samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
     precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the denoiser; its weights are float32")
 
+    @classmethod
+    def choices(cls, field: str) -> tuple[Any, ...]:
+        return {"guidance": (1.0, 1.5, 2.0), "decode": ("sent", "all")}.get(field, ())
+
     def fits(self, transmit: Component) -> str | None:
-        return self.same_autoencoder(transmit)
+        if isinstance(transmit, NamedAutoencoder):
+            return self.same_autoencoder(transmit)
+        return "receive 'latent_diffusion' ignores the map, and nothing else is sent; leave `map: ignore` out" if self.map == "ignore" else None
 
     def available(self) -> str | None:
         try:
@@ -124,40 +137,42 @@ class DiffusionReceiver:
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         part = received.parts.get("latent")
         if isinstance(part, ReceivedReals):
-            found = arrived(self.coder, part)
-            values, sigma = self.whole(found)
-            clean, ok = self._clean(found), part.ok.to(values.device)
-        elif part is None and MAP in received.parts:
-            found, (values, sigma) = None, self._nothing(len(streams), received.image_size)
-            clean = ok = torch.zeros(len(values), dtype=torch.bool, device=values.device)
-        else:
-            raise ScenarioError("receive: latent_diffusion needs the real part 'latent' of `transmit: vae_latent`, or a label map")
+            return self.shown(arrived(self.coder, part), part.ok, received, streams)
+        if isinstance(part, ReceivedBits):
+            found = dequantised(self.coder, part, received.image_size)
+            return self.shown(found, found.ok, received, streams)
+        if MAP in received.parts:
+            return self.shown(None, torch.zeros(len(streams), dtype=torch.bool), received, streams)
+        raise ScenarioError("receive: latent_diffusion needs the part 'latent' of `transmit: vae_latent`, or a label map")
+
+    def shown(self, found: Latents | None, ok: torch.Tensor, received: Received, streams: Streams) -> Reconstruction:
+        """Pictures of the latents that were found in a message, where there are any, and of the map in it; ``ok`` bool [B]."""
+        values, sigma = self._nothing(len(streams), received.image_size) if found is None else self.whole(found)
+        clean, ok = self._clean(found, len(values)), ok.to(values.device)
         planes = self._planes(received, values)
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
         counts, draws = self._evaluations(sigma, clean), Draws(streams, values.shape[1:], values.device)
         sent = 0 if found is None else found.values.shape[1]
         pixels = self._pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")), sigma, sent)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
-            plain = self.coder.pictures(found.linear())
-            pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), plain, pixels)
-        made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)
+            pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), found.plain(self.coder), pixels)
+        made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok, self._labels(received))
         return self._with_samples(made, values, sigma, planes, sent, draws) if self.how.samples else made
 
-    def whole(self, found: Arrived) -> tuple[torch.Tensor, torch.Tensor]:
+    def whole(self, found: Latents) -> tuple[torch.Tensor, torch.Tensor]:
         """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived."""
-        return found.whole(self._power)
+        return whole(found, self._power)
 
     def _nothing(self, rows: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         """As `whole`, of a message without latents."""
         values = torch.zeros((rows, len(self._power), *self.coder.grid(size)), device=self._power.device)
         return values, torch.full_like(values, math.inf)
 
-    def _clean(self, found: Arrived) -> torch.Tensor:
+    def _clean(self, found: Latents | None, rows: int) -> torch.Tensor:
         """bool [B]: all channels were sent and arrived at the SNR from which there is nothing to add, or better."""
-        if self.how.hand_over_db is None or found.values.shape[1] < len(self._power):
-            return torch.zeros(len(found.values), dtype=torch.bool, device=found.values.device)
-        most = 10.0 ** (-self.how.hand_over_db / 20.0)
-        return (found.there & (found.noise_std <= most) & (found.gain > 0)).flatten(1).all(1)
+        if self.how.hand_over_db is None or found is None or found.values.shape[1] < len(self._power):
+            return torch.zeros(rows, dtype=torch.bool)
+        return found.within(10.0 ** (-self.how.hand_over_db / 20.0))
 
     def _evaluations(self, sigma: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         """int64 [B]: how many evaluations each row takes."""
@@ -178,6 +193,14 @@ class DiffusionReceiver:
 
         shown = soft_map(received)
         return planes_of(shown.probabilities.to(values.device), shown.known.to(values.device), tuple(values.shape[2:]))
+
+    def _labels(self, received: Received) -> torch.Tensor | None:
+        """The label map int64 [B, H, W] that came with the message, as it is shown beside the picture; None without one."""
+        if self.how.map == "ignore" or MAP not in received.parts:
+            return None
+        from semcom.maps.received import received_map
+
+        return received_map(received).labels.to(self.coder.device)
 
     def _generated(
         self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows

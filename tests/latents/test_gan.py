@@ -10,7 +10,7 @@ import yaml
 
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import coder
-from semcom.latents.received import arrived
+from semcom.latents.received import arrived, whole
 from semcom.maps.received import soft_map
 from semcom.models import storage
 from semcom.models.denoiser import planes_of
@@ -26,7 +26,7 @@ from semcom.store.reader import read_batches
 from semcom.sweep.run import Run
 from semcom.system import System
 from semcom.train.optimise import seeded
-from semcom.types import Condition, ImageBatch, Received, ReceivedBits, ReceivedReals, Usage
+from semcom.types import Condition, ImageBatch, Received, ReceivedReals, Usage
 
 H, W = 8, 12
 RATIO = "1/6"
@@ -100,7 +100,7 @@ def rows_of(got, rows):
 def test_the_generator_gets_latents_their_levels_the_map_and_what_the_plain_decoder_shows(folders, labelled, receiver, power):
     got, streams = both_of(folders, labelled, power=power)
     made = receiver()
-    values, sigma = arrived(made.coder, got.parts["latent"]).whole(torch.tensor(made.coder.power).float())
+    values, sigma = whole(arrived(made.coder, got.parts["latent"]), torch.tensor(made.coder.power).float())
     plain = Vae(autoencoder=folders["own"]).build(Context()).decode(replace(got, parts={"latent": got.parts["latent"]}), streams).pixels
     shown = soft_map(got)
     planes = planes_of(shown.probabilities, shown.known, (16, 24))
@@ -211,6 +211,23 @@ def test_it_receives_label_maps_of_any_form(folders, labelled, weights, transmit
     assert result.labels is not None and bool(result.ok.any())
 
 
+def test_it_receives_quantised_latents_and_a_map_beside_latents(folders, images, labelled, weights):
+    """A code that did not arrive is a failure; of a map and a latent either is enough, and both are used."""
+    own = {"autoencoder": folders["own"]}
+    receive = {"kind": "gan", "weights": weights, **own}
+    coded = System.of({"kind": "vae_latent_quantised", "channels": 4, **own}, {"kind": "digital", "mcs": "qpsk-1/2"}, receive, "awgn")
+    clean, lost = coded.send(images, 15.0, RATIO), coded.send(images, -15.0, RATIO)
+    assert bool(clean.ok.all()) and bool(clean.pixels.isfinite().all())
+    assert not lost.ok.any() and bool((lost.pixels == 0.5).all())
+    parts = {"map": {"link": {"kind": "digital", "mcs": "qpsk-1/3"}, "uses": "1/2"}, "latent": {"link": "analog", "uses": "rest"}}
+    both = {
+        kind: System.of({"kind": "oracle_map_and_latent", "channels": 4, **own}, {"kind": "parts", "parts": parts}, {**receive, **fields}, "awgn").send(labelled, 15.0, RATIO)
+        for kind, fields in (("used", {}), ("ignored", {"map": "ignore"}))
+    }
+    assert bool(both["used"].ok.all()) and both["used"].labels is not None
+    assert not torch.equal(both["used"].pixels, both["ignored"].pixels)
+
+
 def test_bf16_is_close_and_has_an_identity_of_its_own(folders, labelled, receiver, weights):
     got, streams = both_of(folders, labelled)
     exact, half = receiver().decode(got, streams).pixels, receiver(precision="bf16").decode(got, streams).pixels
@@ -225,11 +242,8 @@ def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, weights,
     with pytest.raises(ScenarioError, match="which are of the latents of 'own', and names the autoencoder"):
         Gan(autoencoder=folders["foreign"], weights=weights).build(Context())
     got, streams = latent_of(folders, images)
-    with pytest.raises(ScenarioError, match="needs the real part 'latent' of `transmit: vae_latent`, or a label map"):
+    with pytest.raises(ScenarioError, match="needs the part 'latent' of `transmit: vae_latent`, or a label map"):
         receiver().decode(replace(got, parts={}), streams)
-    bits = ReceivedBits(torch.zeros(4, 8, dtype=torch.uint8), torch.full((4,), 8), torch.ones(4, dtype=torch.bool))
-    with pytest.raises(ScenarioError, match="needs the real part"):
-        receiver().decode(replace(got, parts={"latent": bits}), streams)
     with pytest.raises(WeightsError, match="there are no weights 'nowhere'"):
         Gan(autoencoder=folders["own"], weights="nowhere").build(Context())
     assert "there are no weights 'nowhere'" in Gan(weights="nowhere").available()

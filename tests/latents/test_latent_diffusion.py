@@ -10,8 +10,6 @@ import torch
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import coder
 from semcom.latents.received import arrived
-from semcom.models import storage
-from semcom.models.denoiser import LatentDenoiser
 from semcom.models.pretrained import Pretrained
 from semcom.protocols import Context
 from semcom.receive.latent_diffusion import EVALUATIONS, LatentDiffusion
@@ -21,31 +19,16 @@ from semcom.rng import Streams
 from semcom.system import System
 from semcom.train.data import Draws
 from semcom.train.denoiser.levels import Air, received
-from semcom.train.optimise import seeded
 from semcom.types import Condition, ReceivedReals, Usage
 
 H, W = 8, 12
 RATIO = "1/6"
 
 
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory, folders):
-    """A denoiser of the toy autoencoder's latents that was never trained, with weights in place of its first zeros."""
-    folder = tmp_path_factory.mktemp("denoiser")
-    own = coder(Pretrained(folders["own"]), "cpu")
-    with seeded("denoiser"):
-        net = LatentDenoiser(tuple(own.power.tolist()), (16, 16, 16), (1, 1, 1), heads=1, embedding=16)
-        for parameter in net.parameters():
-            parameter.data += 0.03 * torch.randn(parameter.shape)
-    storage.save_network(net, folder)
-    storage.write_facts(folder, {"of": {"name": "own", "encoder": own.encoder}})
-    return str(folder)
-
-
 @pytest.fixture
-def receiver(folders, weights):
+def receiver(folders, denoiser_weights):
     def make(**fields):
-        return LatentDiffusion(autoencoder=folders["own"], weights=weights, **fields).build(Context())
+        return LatentDiffusion(autoencoder=folders["own"], weights=denoiser_weights, **fields).build(Context())
 
     return make
 
@@ -188,25 +171,25 @@ def test_a_map_that_comes_with_the_message_conditions_the_picture(folders, image
 @pytest.mark.parametrize(
     "channel", ["rayleigh", [{"kind": "ofdm"}, {"kind": "tdl", "speed_kmh": 30}], ["awgn", {"kind": "erasure", "probability": 0.2}]], ids=str
 )
-def test_it_receives_over_any_channel(folders, images, weights, channel):
+def test_it_receives_over_any_channel(folders, images, denoiser_weights, channel):
     system = System.of(
         {"kind": "vae_latent", "autoencoder": folders["own"], "channels": 4}, {"kind": "analog", "fill": "repeat"},
-        {"kind": "latent_diffusion", "autoencoder": folders["own"], "weights": weights, "steps": 2}, channel,
+        {"kind": "latent_diffusion", "autoencoder": folders["own"], "weights": denoiser_weights, "steps": 2}, channel,
     )  # fmt: skip
     result = system.send(images, 10.0, "1/12")
     assert bool(result.ok.all()) and bool(result.pixels.isfinite().all()) and isinstance(result.usage, Usage)
 
 
-def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, weights, receiver, tmp_path):
+def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, denoiser_weights, receiver, tmp_path):
     with pytest.raises(ScenarioError, match="which are of the latents of 'own', and names the autoencoder"):
-        LatentDiffusion(autoencoder=folders["foreign"], weights=weights).build(Context())
-    with pytest.raises(ScenarioError, match="needs the real part 'latent' of `transmit: vae_latent`"):
+        LatentDiffusion(autoencoder=folders["foreign"], weights=denoiser_weights).build(Context())
+    with pytest.raises(ScenarioError, match="needs the part 'latent' of `transmit: vae_latent`"):
         receiver().decode(SimpleNamespace(parts={}, image_size=(64, 96)), Streams.of(images.ids))
     with pytest.raises(WeightsError, match="there are no weights 'nowhere'"):
         LatentDiffusion(autoencoder=folders["own"], weights="nowhere").build(Context())
     assert "there are no weights 'nowhere'" in LatentDiffusion(weights="nowhere").available()
     transmit = parse("transmit", {"kind": "vae_latent", "autoencoder": folders["foreign"]})
-    assert "give both the same" in LatentDiffusion(autoencoder=folders["own"], weights=weights).fits(transmit)
+    assert "give both the same" in LatentDiffusion(autoencoder=folders["own"], weights=denoiser_weights).fits(transmit)
     for wrong in ({"steps": -1}, {"steps": "many"}, {"solver": "magic"}, {"guidance": -1.0}, {"samples": -1}):
         with pytest.raises(ValueError):
             LatentDiffusion(**wrong)
