@@ -67,6 +67,20 @@ class Arrived:
         return coder.pictures(self.linear())
 
 
+def whole(found: Latents, power: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(latents, noise levels) [B, C, h, w] of all C channels, in the scale in which generative receivers were trained.
+
+    Latents of unit RMS over n channels times the usual RMS of these among all, of ``power`` [C]: within what this picture's
+    leading channels are stronger or weaker than usual, the scale of all C (`semcom.train.denoiser.levels` trains with the
+    same). Noise levels are inf where nothing arrived.
+    """
+    values, sigma = found.unbiased()
+    usual = power[: values.shape[1]].mean().sqrt()
+    padding = (0, 0, 0, 0, 0, len(power) - values.shape[1])
+    pad = torch.nn.functional.pad
+    return pad(values * usual, padding), pad(sigma * usual, padding, value=torch.inf)
+
+
 def arrived(coder: LatentCoder, part: ReceivedReals, scale: torch.Tensor | None = None) -> Arrived:
     """What ``part`` holds. ``scale`` [B] is what was told of each picture; without it, it is found (`found_scale`)."""
     values, noise = (x.to(coder.device).reshape(-1, *part.shape) for x in (part.values, part.noise_std))

@@ -35,6 +35,7 @@ OWN = {
     "JSCC": "semcom.models.jscc",
     "Segmenter": "semcom.models.segmenter.network",
     "LatentDenoiser": "semcom.models.denoiser",
+    "SpadeGenerator": "semcom.models.spade_generator",
     "SemanticUNet": "semcom.models.semantic_unet",
 }
 
@@ -141,6 +142,18 @@ def digest(path: Path) -> str:
         raise WeightsError(f"'{path}' cannot be read ({error.strerror or error})") from error
 
 
+def encoder_digest(path: Path) -> str:
+    """SHA-256 of all of an autoencoder's tensors but its decoder's: what its latents follow from, whoever decodes them."""
+    import torch
+
+    hashed = hashlib.sha256()
+    for name, value in sorted(read_state(path).items()):
+        if not name.startswith(DECODER):
+            hashed.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            hashed.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
+
+
 def stamp(path: Path) -> tuple[int, int]:
     """Changes when the file does, so that what was read of it may be kept."""
     status = path.stat()
@@ -155,18 +168,6 @@ def stamped_digest(path: Path) -> str | None:
 @lru_cache(maxsize=256)
 def _kept_digest(path: Path, seen: tuple[int, int]) -> str:
     return digest(path)
-
-
-def encoder_digest(path: Path) -> str:
-    """SHA-256 of all of an autoencoder's tensors but its decoder's: what its latents follow from, whoever decodes them."""
-    import torch
-
-    hashed = hashlib.sha256()
-    for name, value in sorted(read_state(path).items()):
-        if not name.startswith(DECODER):
-            hashed.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-            hashed.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return hashed.hexdigest()
 
 
 def facts(folder: Path) -> dict[str, Any]:

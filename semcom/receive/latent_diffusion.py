@@ -16,7 +16,7 @@ from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import LatentCoder, coder
 from semcom.latents.dequantised import dequantised
 from semcom.latents.named import NamedAutoencoder
-from semcom.latents.received import Latents, arrived
+from semcom.latents.received import Latents, arrived, whole
 from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.rng import Streams
@@ -172,17 +172,8 @@ class DiffusionReceiver:
         return self._with_samples(made, values, sigma, planes, sent, draws) if self.how.samples else made
 
     def whole(self, found: Latents) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived.
-
-        Latents of unit RMS over n channels times the usual RMS of these among all: within what this picture's leading channels
-        are stronger or weaker than usual, the scale of all C channels (`semcom.train.denoiser.levels` trains with the same).
-        """
-        values, sigma = found.unbiased()
-        count = values.shape[1]
-        usual = self._power[:count].mean().sqrt()
-        padding = (0, 0, 0, 0, 0, len(self._power) - count)
-        pad = torch.nn.functional.pad
-        return pad(values * usual, padding), pad(sigma * usual, padding, value=math.inf)
+        """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived."""
+        return whole(found, self._power)
 
     def _nothing(self, rows: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         """As `whole`, of a message without latents."""
