@@ -8,9 +8,11 @@ import torch
 from diffusers import AutoencoderTiny
 
 from semcom.latents import tables
+from semcom.latents.coder import coder
 from semcom.latents.fitting import fit
 from semcom.models import storage
 from semcom.models.autoencoder import Autoencoder
+from semcom.models.denoiser import LatentDenoiser
 from semcom.models.pretrained import Pretrained
 from semcom.train.optimise import seeded
 from semcom.types import ImageBatch
@@ -59,6 +61,20 @@ def folders(tmp_path_factory, pixels):
             fit(Pretrained(str(folder)).load(), [pixels], storage.digest(file)).save(tables.path_of(file))
         made[name] = str(folder)
     return made
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory, folders):
+    """A denoiser of the toy autoencoder's latents that was never trained, with weights in place of its first zeros."""
+    folder = tmp_path_factory.mktemp("denoiser")
+    own = coder(Pretrained(folders["own"]), "cpu")
+    with seeded("denoiser"):
+        net = LatentDenoiser(tuple(own.power.tolist()), (16, 16, 16), (1, 1, 1), heads=1, embedding=16)
+        for parameter in net.parameters():
+            parameter.data += 0.03 * torch.randn(parameter.shape)
+    storage.save_network(net, folder)
+    storage.write_facts(folder, {"of": {"name": "own", "sha256": storage.digest(own.file)}})
+    return str(folder)
 
 
 @torch.no_grad()

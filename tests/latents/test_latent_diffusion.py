@@ -10,8 +10,6 @@ import torch
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import coder
 from semcom.latents.received import arrived
-from semcom.models import storage
-from semcom.models.denoiser import LatentDenoiser
 from semcom.models.pretrained import Pretrained
 from semcom.protocols import Context
 from semcom.receive.latent_diffusion import EVALUATIONS, LatentDiffusion
@@ -21,25 +19,10 @@ from semcom.rng import Streams
 from semcom.system import System
 from semcom.train.data import Draws
 from semcom.train.denoiser.levels import Air, received
-from semcom.train.optimise import seeded
 from semcom.types import Condition, ReceivedReals, Usage
 
 H, W = 8, 12
 RATIO = "1/6"
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory, folders):
-    """A denoiser of the toy autoencoder's latents that was never trained, with weights in place of its first zeros."""
-    folder = tmp_path_factory.mktemp("denoiser")
-    own = coder(Pretrained(folders["own"]), "cpu")
-    with seeded("denoiser"):
-        net = LatentDenoiser(tuple(own.power.tolist()), (16, 16, 16), (1, 1, 1), heads=1, embedding=16)
-        for parameter in net.parameters():
-            parameter.data += 0.03 * torch.randn(parameter.shape)
-    storage.save_network(net, folder)
-    storage.write_facts(folder, {"of": {"name": "own", "sha256": storage.digest(own.file)}})
-    return str(folder)
 
 
 @pytest.fixture
@@ -168,7 +151,10 @@ def test_a_map_that_comes_with_the_message_conditions_the_picture(folders, image
     """The map alone is enough for a picture; guidance 1 is the map as it was trained, 0 leaves it out."""
     known = torch.ones(4, 8, 12, dtype=torch.bool)
     classes = torch.nn.functional.one_hot(torch.arange(4), 12).float()[:, :, None, None].expand(-1, -1, 8, 12)
-    shown = SimpleNamespace(soft_map=lambda received: SimpleNamespace(probabilities=classes, known=known))
+    shown = SimpleNamespace(
+        soft_map=lambda received: SimpleNamespace(probabilities=classes, known=known),
+        received_map=lambda received: SimpleNamespace(labels=torch.arange(4)[:, None, None].expand(-1, 64, 96)),
+    )
     monkeypatch.setitem(sys.modules, "semcom.maps", SimpleNamespace(received=shown))
     monkeypatch.setitem(sys.modules, "semcom.maps.received", shown)
     got, streams = sent(folders, images)
