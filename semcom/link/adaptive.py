@@ -144,24 +144,38 @@ class AdaptiveLink(base.Link):
         return self.links[name].predicted
 
     def _choose(self, fails: dict[str, np.ndarray]) -> np.ndarray:
-        """Index of the fastest scheme that fails with at most ``target``, else of the one that fails least, int [R]."""
-        table = np.stack([fails[name] for name in self.names])  # from the slowest
+        """Index into ``fails`` of the fastest scheme that fails with at most ``target``, else of the one that fails least, int [R]."""
+        table = np.stack(list(fails.values()))  # from the slowest
         meets = table <= self.target
-        fastest = len(self.names) - 1 - np.argmax(meets[::-1], axis=0)
+        fastest = len(table) - 1 - np.argmax(meets[::-1], axis=0)
         return np.where(meets.any(axis=0), fastest, np.argmin(table, axis=0))
 
     def _on_average(self, symbols: int, snr_db: float) -> str:
-        """The scheme for an average SNR; with CSIT that of a transmission of average gain, as a first guess."""
+        """The scheme for an average SNR, of those that ``symbols`` hold a frame of; with CSIT that of a transmission of average
+        gain, as a first guess. Infeasible where they hold none."""
         if (symbols, snr_db) not in self._chosen:
             rest = symbols - self.header_symbols
             fails = {
                 name: self._fails(name, np.array([[snr_db]]), symbols)
                 if self.knows_gain
                 else np.array([1.0 - self._success(name)(snr_db, rest)])
-                for name in self.names
+                for name in self._holding(rest, snr_db)
             }
-            self._chosen[symbols, snr_db] = self.names[int(self._choose(fails)[0])]
+            self._chosen[symbols, snr_db] = list(fails)[int(self._choose(fails)[0])]
         return self._chosen[symbols, snr_db]
+
+    def _holding(self, symbols: int, snr_db: float) -> list[str]:
+        """The schemes of which ``symbols`` hold a frame with a bit in it; Infeasible with the reason of the fastest if none."""
+        held, reason = [], None
+        for name, link in self.links.items():
+            try:
+                link.room(symbols, Condition(snr_db))
+                held.append(name)
+            except Infeasible as error:
+                reason = error
+        if not held:
+            raise reason
+        return held
 
     def _check(self, symbols: int) -> None:
         if symbols <= self.header_symbols:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import lazy_loader as lazy
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from channels.base import Observation
 from semcom.component import Component
@@ -50,6 +50,8 @@ def _fraction(value: Any) -> Any:
 
 
 Part = Annotated[float, Field(gt=0.0, le=1.0)]
+#: how a file says one
+WRITTEN = [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "string", "pattern": "^[0-9]+/[0-9]+$"}]
 
 
 class Share(BaseModel):
@@ -58,10 +60,10 @@ class Share(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     link: Annotated[NestedLink, AfterValidator(_simple)] = Field(description="link of this part, by its kind")
-    uses: Annotated[Part | Literal["rest"], BeforeValidator(_fraction)] = Field(
+    uses: Annotated[Part | Literal["rest"], BeforeValidator(_fraction), WithJsonSchema({"anyOf": [*WRITTEN, {"const": REST}]})] = Field(
         description="share of the channel uses, 0 to 1, or a fraction such as 1/4; rest: what the others leave"
     )
-    power: Annotated[Part | None, BeforeValidator(_fraction)] = Field(
+    power: Annotated[Part | None, BeforeValidator(_fraction), WithJsonSchema({"anyOf": [*WRITTEN, {"type": "null"}]})] = Field(
         None, description="share of the energy, 0 to 1, or a fraction such as 1/4; for all parts or for none, then boost_db counts"
     )
     boost_db: float = Field(
@@ -154,8 +156,11 @@ class Parts(Component):
 
     def identity(self) -> dict[str, Any]:
         """Parameters and versions, those of the nested links as well; the order of sending counts."""
-        uses, levels = self.uses(), self.levels()
-        parts = {name: {"link": s.link.identity(), "uses": str(uses[name]), "level": levels[name]} for name, s in self.parts.items()}
+        uses = self.uses()
+        parts = {
+            name: {"link": s.link.identity(), "uses": str(uses[name]), "power": s.power, "boost_db": s.boost_db}
+            for name, s in self.parts.items()
+        }
         return {**super().identity(), "parts": parts, "order": list(parts)}
 
     def tuning_identity(self) -> dict[str, Any]:

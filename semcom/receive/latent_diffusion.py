@@ -51,8 +51,9 @@ class LatentDiffusion(NamedAutoencoder):
     picture is made from the map alone. `auto` takes more steps where noise is strong. Where all channels arrived at
     `hand_over_db` or better, the plain decoder shows what there is.
 
-    A label map that comes with the message (a part named `map`) conditions the denoiser, `guidance` times as strongly as
-    it was trained (another evaluation a step unless 0 or 1). Generation invents: what is sharp need not be true. `samples`
+    A label map that comes with the message (a part named `map`, in any form) conditions the denoiser, `guidance` times as
+    strongly as it was trained (another evaluation a step unless 0 or 1), and is handed on beside the picture. It may come beside
+    latents (`map_and_latent`), or alone (`segmentation_map`, `index_map`, `physical_map`): then the picture is invented from it. Generation invents: what is sharp need not be true. `samples`
     draws so many pictures of what may have been sent, and how far they differ is the uncertainty of each pixel.
 
     `steps: fast` is one evaluation in a second mode of the same weights, where they have one: it was trained for the picture that the

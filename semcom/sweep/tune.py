@@ -81,7 +81,8 @@ class Tuner:
             for column, value in self._judged(_scores(means, self.measure, scored)).items():
                 if math.isfinite(value) and (column not in best or value > best[column][0]):
                     best[column] = (value, settings)
-        # nothing fits: any setting says why; what no candidate has (the map of a system without one) takes those of the first
+        # nothing fits: any setting says why; what no candidate has (the map of a system without one) takes those of the first,
+        # which are everyone's where metrics share theirs
         first = next(iter(best.values()))[1] if best else next(_combinations(spec.tuned))
         leaders = {column: quantity.tuned_with or column for column, quantity in self.measure.quantities.items()}
         return {column: best[leader][1] if leader in best else first for column, leader in leaders.items()}

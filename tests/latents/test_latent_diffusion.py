@@ -184,7 +184,10 @@ def test_a_map_that_comes_with_the_message_conditions_the_picture(folders, image
     """The map alone is enough for a picture; guidance 1 is the map as it was trained, 0 leaves it out."""
     known = torch.ones(4, 8, 12, dtype=torch.bool)
     classes = torch.nn.functional.one_hot(torch.arange(4), 12).float()[:, :, None, None].expand(-1, -1, 8, 12)
-    shown = SimpleNamespace(soft_map=lambda received: SimpleNamespace(probabilities=classes, known=known))
+    shown = SimpleNamespace(
+        soft_map=lambda received: SimpleNamespace(probabilities=classes, known=known),
+        received_map=lambda received: SimpleNamespace(labels=torch.arange(4)[:, None, None].expand(-1, 64, 96)),
+    )
     monkeypatch.setitem(sys.modules, "semcom.maps", SimpleNamespace(received=shown))
     monkeypatch.setitem(sys.modules, "semcom.maps.received", shown)
     got, streams = sent(folders, images)
