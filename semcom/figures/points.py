@@ -22,7 +22,7 @@ LEVEL_COLUMNS = ("original", "original_low", "original_high", "relative", "relat
 LEVEL = "95 %"  # of every stored interval
 BOUNDS = ("upper bound", "lower bound")  # methods of intervals with one end
 FILLS = ("grey", "prior")
-RATE = re.compile(r"(^|_)(ber|bler|fer)($|_)|^failure_rate$")
+RATE = re.compile(r"(^|_)(ber|bler|fer|outage)($|_)|^failure_rate$")
 
 
 def select(points: pd.DataFrame, metric: str, axis: str, fill: str) -> pd.DataFrame:

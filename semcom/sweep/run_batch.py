@@ -13,7 +13,7 @@ from semcom.errors import Infeasible
 from semcom.rng import Streams
 from semcom.store.layout import Layout
 from semcom.sweep.keep import keep_original, keep_reconstruction
-from semcom.sweep.measure import Measure, Values, known, shown
+from semcom.sweep.measure import Doubts, Measure, Values, known, shown
 from semcom.sweep.plan import Batch, Row
 from semcom.sweep.workshop import Workshop
 from semcom.system import System, by_budget
@@ -87,11 +87,12 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, images:
     ok, reasons = result.ok.cpu() & sent.feasible, sent.infeasible or (None,) * len(rows)
     pixels, labels = shown(result.pixels.float(), ok, GREY), known(result.labels, ok)
     keys = [row.image.digest for row in rows]
-    with_grey = with_prior = bench.measure(keys, images.pixels, pixels, images.labels, labels)
+    doubts = Doubts.of(result, ok)
+    with_grey = with_prior = bench.measure(keys, images.pixels, pixels, images.labels, labels, doubts)
     if not bool(ok.all()):
         source = bench.workshop.source(rows[0].unit.source)
         prior = None if labels is None or not bench.measure.wants_maps else known(labels, ok, source.prior_labels())
-        with_prior = bench.measure(keys, images.pixels, shown(pixels, ok, source.prior()), images.labels, prior)
+        with_prior = bench.measure(keys, images.pixels, shown(pixels, ok, source.prior()), images.labels, prior, doubts)
     records = []
     for number, row in enumerate(rows):
         received = None if labels is None else labels[number]
