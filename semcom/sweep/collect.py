@@ -118,8 +118,9 @@ def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     """The IoU of each class at every point of every curve of a pooled metric, and the errors in it; empty where there is none.
 
     Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals; ``pixels``, the
-    share of the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true pixels, from
-    summed counts.
+    share of the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true pixels, and
+    ``invented``, the share of all other labelled pixels that the evaluator got right on the original and now takes for the class;
+    all from summed counts, with ``..._low`` and ``..._high``.
     """
     import pandas as pd
 
