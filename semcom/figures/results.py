@@ -12,15 +12,20 @@ from semcom.figures import style
 from semcom.figures.axis import facet_title
 from semcom.figures.bars import class_bars
 from semcom.figures.curves import curve_grid, curves
-from semcom.figures.labels import SYSTEMS, metric_label
+from semcom.figures.labels import CLASSES, SYSTEMS, metric_label
 from semcom.figures.points import LEVEL_COLUMNS
 from semcom.figures.sheets import sheet_figures
+from semcom.store.cases import classes_of
 from semcom.store.layout import Layout, safe_name
 from semcom.store.panel import chosen, rows_of_axis
 from semcom.store.reader import read_json
 
 #: rows of bars when the scenario names none: two SNRs tell what the channel does to each class
 BAR_ROWS = 2
+#: rates of each class, and how figures call them
+LOST_AND_INVENTED = {"new_errors": "Lost, share of its pixels ↓", "invented": "Invented, share of others' ↓"}
+#: what a table of classes has in common with one of points, but for the numbers themselves
+POINT = ("system", "fill", "method", "note", "n_images", "n_clusters", "n_repeats", "role")
 REFERENCE_GREYS = ("#404040", "#d0d0d0", "#8c8c8c")
 
 if TYPE_CHECKING:
@@ -46,6 +51,7 @@ def draw(
         curve_figures(points, wanted, plan),
         _difference_figures(differences, wanted, plan, axis),
         class_figures(points, classes, wanted, plan, axis),
+        invention_figures(classes, plan, axis) if metrics is None else (),
         sheet_figures(layout, plan) if metrics is None else (),
     )
     return [path for name, figure in figures for path in style.save(figure, layout.figures / name)]
@@ -121,6 +127,38 @@ def class_figures(
                 same = same[same[other] == part[other].iloc[0]]
             label = _labels(plan)[metric].replace("mIoU", "IoU")
             yield f"classes_{metric}{suffix}", class_bars(same, part, metric, axis, rows, names, looks, label, broken=oracles(plan))
+
+
+def invention_figures(classes: pd.DataFrame | None, plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
+    """What was lost and what was invented over ``axis``, where label maps were scored: of the classes that the scenario asks for
+    side by side, and of every class; a figure for each combination of the other axes."""
+    if classes is None or not len(classes) or "invented" not in classes or plan["figures"]["curves"].get("lines", "systems") != "systems":
+        return
+    table = _wrong(classes[classes["metric"] == "miou"])
+    systems, scored = list(dict.fromkeys(entry["system"] for entry in plan["entries"])), list(table[CLASSES].unique())
+    asked = [name for name in classes_of(plan["figures"]) if name in scored]
+    for suffix, part in _slices(table, [other for other in plan["axes"] if other != axis]):
+        part = part.drop(columns=[other for other in plan["axes"] if other != axis])
+        for name, metrics, names in (("inventions", list(LOST_AND_INVENTED), asked), *((f"{metric}_by_class", [metric], scored) for metric in LOST_AND_INVENTED)):
+            shown = part[part[CLASSES].isin(names)].sort_values(CLASSES, key=lambda column: column.map(names.index), kind="stable")
+            if len(shown):
+                figure = curve_grid(shown, metrics, axis, facet=CLASSES, systems=systems, labels=LOST_AND_INVENTED, dashed=oracles(plan))
+                yield f"{name}{suffix}", figure
+
+
+def _wrong(classes: pd.DataFrame) -> pd.DataFrame:
+    """Points of what was lost and invented, class by class, from a table of classes; those that no source has are left out."""
+    import pandas as pd
+
+    from semcom.figures.points import COLUMNS
+
+    kept = [column for column in classes if column not in COLUMNS or column in POINT]
+    parts = [
+        classes[kept].assign(metric=metric, mean=classes[metric], low=classes[f"{metric}_low"], high=classes[f"{metric}_high"], **{CLASSES: classes["class"]})
+        for metric in LOST_AND_INVENTED
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table[table["mean"].notna()]
 
 
 def _bar_looks(plan: Mapping[str, Any], drawn: set[str]) -> dict[str, style.Look]:

@@ -34,6 +34,9 @@ class Doubts:
         """Those of a reconstruction; nan in the rows that are not ``ok`` bool [B]."""
         return Doubts(_or_nan(result.samples, ok), _or_nan(result.uncertainty, ok))
 
+    def of_row(self, number: int) -> Doubts:
+        return Doubts(*(None if one is None else one[number] for one in (self.samples, self.uncertainty)))
+
     def digests(self, count: int) -> list[bytes]:
         given = [one.cpu() for one in (self.samples, self.uncertainty) if one is not None]
         return [b"".join(_digest(one[row]) for one in given) for row in range(count)]

@@ -96,7 +96,7 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, images:
     records = []
     for number, row in enumerate(rows):
         received = None if labels is None else labels[number]
-        _keep(row, images, number, pixels[number], received, bool(ok[number]), bench)
+        _keep(row, images, number, pixels[number], received, doubts.of_row(number), bool(ok[number]), bench)
         records.append(
             {
                 **_key(row),
@@ -139,11 +139,18 @@ def _key(row: Row) -> dict[str, Any]:
 
 
 def _keep(
-    row: Row, images: ImageBatch, number: int, pixels: torch.Tensor, received: torch.Tensor | None, ok: bool, bench: Bench
+    row: Row,
+    images: ImageBatch,
+    number: int,
+    pixels: torch.Tensor,
+    received: torch.Tensor | None,
+    doubts: Doubts,
+    ok: bool,
+    bench: Bench,
 ) -> None:
     """Keep what panels show of the first repeat; of a lost picture the row says that it was lost."""
     if bench.layout is None or row.repeat > 0 or (row.unit.id, row.image.id) not in bench.pictures:
         return
     keep_original(bench.layout, row, images.select([number]), bench.measure.evaluator)
     if ok:
-        keep_reconstruction(bench.layout, row, pixels, received, bench.measure.evaluator)
+        keep_reconstruction(bench.layout, row, pixels, received, doubts, bench.measure.evaluator)
