@@ -292,7 +292,7 @@ def _rule(system: str, classes: Sequence[str]) -> str:
     names = ", ".join(classes)
     return (
         f"{system}. Each row is the image with the most pixels of {names} that were lost (of such a class, right on the original, wrong now) "
-        "or invented (of another class, right on the original, now taken for one of these): first transmissions that arrived, each image once."
+        "or invented (of another class, right on the original, now taken for one of these), among first transmissions that arrived; each image once."
     )
 
 
