@@ -99,7 +99,9 @@ def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mappi
         for metric in metrics:
             if metric in held:
                 label = f"{metric_label(metric, _labels(plan))}, less {first}"
-                figure = _drawn(part, metric, axis, others, systems, {metric: label}, oracles(plan))
+                less = f"{metric} less {first}"  # a name of its own: a difference of rates is no rate, and may be negative
+                named = part.assign(metric=part["metric"].replace(metric, less))
+                figure = _drawn(named, less, axis, others, systems, {less: label}, oracles(plan))
                 for ax in figure.axes:
                     ax.axhline(0.0, color="black", linewidth=0.6)
                 yield f"difference_{metric}{suffix}", figure
