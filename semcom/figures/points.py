@@ -16,8 +16,7 @@ COLUMNS = (
     "system", "metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
     "failures", "failure_rate", "mean_given_success", "worst_tenth", "role", "channel_uses",
     "original", "original_low", "original_high", "relative", "relative_low", "relative_high", "class", "pixels",
-    "new_errors", "new_errors_low", "new_errors_high", "repaired_errors", "repaired_errors_low", "repaired_errors_high",
-    "invented", "invented_low", "invented_high",
+    "new_errors", "repaired_errors", "invented",
 )  # fmt: skip
 #: of them, what the originals themselves score, and how a system's score compares with that
 LEVEL_COLUMNS = ("original", "original_low", "original_high", "relative", "relative_low", "relative_high")

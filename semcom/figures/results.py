@@ -24,8 +24,8 @@ from semcom.store.reader import read_json
 BAR_ROWS = 2
 #: rates of each class, and how figures call them
 LOST_AND_INVENTED = {"new_errors": "Lost, share of its pixels ↓", "invented": "Invented, share of others' ↓"}
-#: what a table of classes has in common with one of points, but for the numbers themselves
-POINT = ("system", "fill", "method", "note", "n_images", "n_clusters", "n_repeats", "role")
+#: columns of a table of classes that stand beside IoU alone
+BESIDE_IOU = ("original", "original_low", "original_high", "new_errors", "repaired_errors", "invented")
 REFERENCE_GREYS = ("#404040", "#d0d0d0", "#8c8c8c")
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def class_figures(
     rows = rows_of_axis(entries, axis, asked, BAR_ROWS)
     looks = _bar_looks(plan, {entry["system"] for entry in entries})
     for metric in metrics:
-        if not (classes["metric"] == metric).any():
+        if not plan["quantities"][metric].get("image") or not (classes["metric"] == metric).any():
             continue
         # what is compared with the evaluator's map of the original needs no labels, and so may have any class
         held = "scored" if plan["quantities"][metric].get("original") else "names"
@@ -134,9 +134,10 @@ def class_figures(
 def invention_figures(classes: pd.DataFrame | None, plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
     """What was lost and what was invented over ``axis``, where label maps were scored: of the classes that the scenario asks for
     side by side, and of every class; a figure for each combination of the other axes."""
-    if classes is None or not len(classes) or "invented" not in classes or plan["figures"]["curves"].get("lines", "systems") != "systems":
+    if classes is None or not len(classes) or plan["figures"]["curves"].get("lines", "systems") != "systems":
         return
-    table = _wrong(classes[classes["metric"] == "miou"])
+    table = classes[classes["metric"].isin(list(LOST_AND_INVENTED))].drop(columns=list(BESIDE_IOU), errors="ignore")
+    table = table.rename(columns={"class": CLASSES})
     systems, scored = list(dict.fromkeys(entry["system"] for entry in plan["entries"])), list(table[CLASSES].unique())
     asked = [name for name in classes_of(plan["figures"]) if name in scored]
     for suffix, part in _slices(table, [other for other in plan["axes"] if other != axis]):
@@ -146,21 +147,6 @@ def invention_figures(classes: pd.DataFrame | None, plan: Mapping[str, Any], axi
             if len(shown):
                 figure = curve_grid(shown, metrics, axis, facet=CLASSES, systems=systems, labels=LOST_AND_INVENTED, dashed=oracles(plan))
                 yield f"{name}{suffix}", figure
-
-
-def _wrong(classes: pd.DataFrame) -> pd.DataFrame:
-    """Points of what was lost and invented, class by class, from a table of classes; those that no source has are left out."""
-    import pandas as pd
-
-    from semcom.figures.points import COLUMNS
-
-    kept = [column for column in classes if column not in COLUMNS or column in POINT]
-    parts = [
-        classes[kept].assign(metric=metric, mean=classes[metric], low=classes[f"{metric}_low"], high=classes[f"{metric}_high"], **{CLASSES: classes["class"]})
-        for metric in LOST_AND_INVENTED
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    return table[table["mean"].notna()]
 
 
 def _bar_looks(plan: Mapping[str, Any], drawn: set[str]) -> dict[str, style.Look]:

@@ -27,7 +27,7 @@ BAR_LINE = 0.31  # inches: the bar with its numbers
 #: lightness rises evenly, for grey printing as for any colour vision
 SHADES = "cividis"
 #: where scales end
-ROUND = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+ROUND = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Shades:
 
     @staticmethod
     def over(planes: Sequence[np.ndarray], label: str) -> Shades:
-        """A scale that ends at a round number, above all but half a percent of each plane."""
+        """A scale that ends at a round number, above all but a twentieth of each plane."""
         import numpy as np
 
-        reach = max((float(np.quantile(plane, 0.995)) for plane in planes), default=0.0)
+        reach = max((float(np.quantile(plane, 0.95)) for plane in planes), default=0.0)
         return Shades(next((most for most in ROUND if most >= reach), ROUND[-1]), label)
 
     def painted(self, values: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ Event = Literal["large_errors", "new_errors", "changed_classes"]
 #: the column whose tuned settings all share, where a scenario leaves some free
 LEADER = "coverage_range"
 SHARE = (0.0, 1.0)
+LUMA = np.array([0.299, 0.587, 0.114])
 #: how far around the samples' mean the truth is looked for, in their standard deviations
 DEVIATIONS = 2.0
 
@@ -39,6 +40,9 @@ _AUROC = {
     "new_errors": _ranked("new errors"),
     "changed_classes": _ranked("changed classes"),
 }
+#: the same asked of the edges of the picture that is shown: what a receiver can say without any sample
+EDGES = "_edges"
+_OF_EDGES = {event: replace(quantity, label=f"{quantity.label}, of edges") for event, quantity in _AUROC.items()}
 _OTHERS = {
     "large_errors": Quantity("Large errors, share of pixels", "lower", tuned_with=LEADER, bounds=SHARE),
     "uncertainty_correlation": Quantity("Rank correlation, uncertainty and error", "higher", tuned_with=LEADER, bounds=(-1.0, 1.0)),
@@ -60,6 +64,9 @@ class Uncertainty(MetricDescription):
     ``new_errors``: of the pixels that the evaluator gets right on the original, those that it gets wrong now: what generation
     invents. ``changed_classes``: pixels of which it reads another class than on the original; needs no labels.
 
+    Errors lie where there is detail, which any receiver sees in what it shows. ``auroc_..._edges`` is therefore the same with the
+    gradient of the shown picture (Sobel, its luma) in place of uncertainty: what samples have to beat.
+
     ``large_errors`` is the share of such pixels, ``uncertainty_correlation`` Spearman's between uncertainty and absolute error.
     Of the samples, rounded to 8 bits: ``coverage_range`` is the share of values (pixels and colours) whose truth lies within
     their range; drawn from the true posterior, S samples hold (S - 1) / (S + 1) of them, .6 for four. ``coverage_2sd`` is the
@@ -77,7 +84,11 @@ class Uncertainty(MetricDescription):
     """
 
     kind: Literal["uncertainty"] = "uncertainty"
-    COLUMNS: ClassVar = {**{f"auroc_{event}": quantity for event, quantity in _AUROC.items()}, **_OTHERS}
+    COLUMNS: ClassVar = {
+        **{f"auroc_{event}": quantity for event, quantity in _AUROC.items()},
+        **{f"auroc_{event}{EDGES}": quantity for event, quantity in _OF_EDGES.items()},
+        **_OTHERS,
+    }
 
     large_error: float = Field(
         0.1, gt=0.0, lt=1.0, description="absolute difference above which a pixel's error is large, mean over colours, peak is 1"
@@ -94,12 +105,10 @@ class Uncertainty(MetricDescription):
         return bool({"new_errors", "changed_classes"} & set(self.predicts))
 
     def quantities(self) -> Mapping[str, Quantity]:
-        found = {f"auroc_{event}": _AUROC[event] for event in _AUROC if event in self.predicts} | _OTHERS
-        above = f"above {self.large_error:g}"
-        for name, label in {"auroc_large_errors": f"AUROC for errors {above} (chance: 0.5)", "large_errors": f"Errors {above}, share of pixels"}.items():
-            if name in found:
-                found[name] = replace(found[name], label=label)
-        return found
+        asked = [(f"auroc_{event}{end}", table[event]) for table, end in ((_AUROC, ""), (_OF_EDGES, EDGES)) for event in _AUROC if event in self.predicts]
+        above = f"errors above {self.large_error:g}"
+        said = lambda label: label.replace("large errors", above).replace("Large errors", above.capitalize())  # noqa: E731
+        return {name: replace(quantity, label=said(quantity.label)) for name, quantity in [*asked, *_OTHERS.items()]}
 
     def available(self) -> str | None:
         reason = segmenter.missing(self.evaluator) if self._reads else None
@@ -150,7 +159,8 @@ class UncertaintyScores:
         everywhere = np.ones_like(large)
         events = {"large_errors": (large, everywhere), **(self._classes(pair, everywhere) if self._evaluator else {})}
         columns = {
-            f"auroc_{event}": [auroc(shown[row][at[row]], positive[row][at[row]]) if known[row] else math.nan for row in range(len(shown))]
+            f"auroc_{event}{end}": [auroc(of[row][at[row]], positive[row][at[row]]) if known[row] else math.nan for row in range(len(of))]
+            for end, of in (("", shown), (EDGES, _edges(pair.reconstruction)))
             for event, (positive, at) in events.items()
         }
         columns["large_errors"] = np.where(known, large.mean((1, 2)), math.nan)
@@ -179,6 +189,14 @@ class UncertaintyScores:
                 raise DataError(f"uncertainty: the {what} is {found} and the original {tuple(pair.original.shape)}; expected {wanted}")
         if "new_errors" in self.how.predicts and pair.uncertainty is not None and pair.truth is None:
             raise DataError("uncertainty finds new errors by label maps, and these images have none; set `predicts: [large_errors, changed_classes]`")
+
+
+def _edges(pixels: torch.Tensor) -> np.ndarray:
+    """The strength of the gradient of pictures [B, 3, H, W], float64 [B, H, W] (Sobel, of ITU-R BT.601 luma)."""
+    from scipy.ndimage import sobel
+
+    luma = np.tensordot(LUMA, pixels.cpu().double().numpy(), axes=(0, 1))
+    return np.hypot(sobel(luma, axis=1), sobel(luma, axis=2))
 
 
 def _spread(original: torch.Tensor, samples: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -117,10 +117,10 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
 def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     """The IoU of each class at every point of every curve of a pooled metric, and the errors in it; empty where there is none.
 
-    Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals; ``pixels``, the
-    share of the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true pixels, and
-    ``invented``, the share of all other labelled pixels that the evaluator got right on the original and now takes for the class;
-    all from summed counts, with ``..._low`` and ``..._high``.
+    Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals, with its interval;
+    ``pixels``, the share of the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true
+    pixels, and ``invented``, the share of all other labelled pixels that the evaluator got right on the original and now takes for
+    the class; all from summed counts. These three have lines of their own as well (``metric``), with their intervals.
     """
     import pandas as pd
 
@@ -136,8 +136,8 @@ def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
         for values, part in mine.groupby(["system", *axes], sort=False, dropna=False):
             at = dict(zip(["system", *axes], values, strict=True))
             for fill in ("grey", "prior") if at["system"] in failed else ("grey",):
-                found = class_lines(rows.loc[part.index], quantity, fill, plan)
-                lines += [{**at, "metric": metric, "fill": fill, **line} for line in found]
+                found = class_lines(rows.loc[part.index], metric, quantity, fill, plan)
+                lines += [{**at, "fill": fill, **line} for line in found]
     table = pd.DataFrame(lines)
     if lines:
         table = _in_order(table.merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left"), plan)

@@ -78,8 +78,9 @@ def intersections_and_unions(counts: np.ndarray) -> np.ndarray:
     return np.stack([right, table.sum(2) + table[:, :, :K].sum(1) - right], axis=1)
 
 
-def class_lines(rows: pd.DataFrame, quantity: Quantity, fill: str, plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One line a class that is met: IoU, that of the original, share of pixels, and the rates of `WRONG`, with their intervals."""
+def class_lines(rows: pd.DataFrame, metric: str, quantity: Quantity, fill: str, plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Lines of every class that is met: of ``metric``, its IoU with its interval, that of the original, its share of pixels and the
+    rates of `WRONG`; and of each of these rates one of its own, with its interval."""
     twin, scored = "@prior" if fill == "prior" else "", scored_of(rows, plan)
     counts = counts_of(rows, f"{quantity.counts}{twin}")
     belongs = (rows["image"], rows["cluster"], rows["repeat"])
@@ -97,14 +98,22 @@ def class_lines(rows: pd.DataFrame, quantity: Quantity, fill: str, plan: dict[st
     for place, interval in enumerate(intervals):
         if math.isnan(interval.mean):
             continue
-        beside = {"original": before[place], **{name: found[place] for name, found in wrong.items()}}
-        ends = {f"{name}{end}": value for name, of in beside.items() for end, value in (("", of.mean), ("_low", of.low), ("_high", of.high))}
-        yield {"class": NAMES[place], **vars(interval), **ends, "pixels": float(shares[place] / shares.sum())}
+        of = {"class": NAMES[place], "pixels": float(shares[place] / shares.sum())}
+        level = {"original": before[place].mean, "original_low": before[place].low, "original_high": before[place].high}
+        yield {"metric": metric, **of, **vars(interval), **level, **{name: found[place].mean for name, found in wrong.items()}}
+        for name, found in wrong.items():
+            if not math.isnan(found[place].mean):
+                yield {"metric": f"{name}{_end(quantity)}", **of, **vars(found[place])}
+
+
+def _end(quantity: Quantity) -> str:
+    """How the columns of a quantity's map end."""
+    return quantity.counts.removeprefix("confusion")
 
 
 def _by_class(rows: pd.DataFrame, quantity: Quantity, name: str, twin: str) -> np.ndarray:
     """Stored errors of each class, float64 [n, K]; nan where they are not counted."""
-    column = f"{name}_by_class{quantity.counts.removeprefix('confusion')}"
+    column = f"{name}_by_class{_end(quantity)}"
     if not quantity.original or column not in rows:
         return np.full((len(rows), K), math.nan)
     pairs = zip(rows[f"{column}{twin}"].to_numpy(), rows[column].to_numpy(), strict=True)

@@ -84,6 +84,16 @@ def test_uncertainty_that_is_the_error_tells_all_and_noise_tells_nothing():
         assert float(found["auroc_large_errors"][row]) == pytest.approx(0.5, abs=4 * math.sqrt((many + few + 1) / (12 * many * few)))
 
 
+def test_edges_are_asked_as_well():
+    """Large errors exactly where the shown picture has an edge, and a doubt that knows nothing of it."""
+    shown = torch.zeros(1, 3, 32, 48)
+    shown[..., 24:] = 1.0
+    original = shown.clone()
+    original[..., 23:25] = 0.5
+    found = pixels_only(large_error=0.3).of_maps(Pair(original, shown, uncertainty=torch.zeros(1, 32, 48)))
+    assert float(found["auroc_large_errors_edges"]) == 1.0 and float(found["auroc_large_errors"]) == 0.5
+
+
 def test_new_errors_are_looked_for_where_the_evaluator_was_right(evaluator):
     """One half is void or was wrong before: it counts in no way. In the other, doubt stands exactly where it is wrong now."""
     truth = torch.randint(0, 11, (1, 16, 24), generator=torch.Generator().manual_seed(0))
@@ -172,8 +182,8 @@ def test_identity_holds_the_threshold_and_who_reads(evaluator):
 
 def test_columns_have_labels_that_name_the_threshold_and_the_example_loads():
     assert registry.find("metric", "uncertainty") is Uncertainty
-    assert "above 0.2" in Uncertainty(large_error=0.2).quantities()["auroc_large_errors"].label
-    for column in Uncertainty().quantities():
-        assert quantity(column) == Uncertainty.COLUMNS[column]
+    described = Uncertainty(large_error=0.2).quantities()
+    assert all("errors above 0.2" in described[name].label.lower() for name in ("auroc_large_errors", "auroc_large_errors_edges", "large_errors"))
+    assert not any("changed_classes" in name for name in described) and quantity("auroc_changed_classes") == Uncertainty.COLUMNS["auroc_changed_classes"]
     example = yaml.safe_load(Uncertainty.__doc__.split("Example::")[1])
     assert Uncertainty.model_validate(example["metric"]) == Uncertainty()
