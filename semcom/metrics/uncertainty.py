@@ -42,7 +42,7 @@ _AUROC = {
 }
 #: the same asked of the edges of the picture that is shown: what a receiver can say without any sample
 EDGES = "_edges"
-_OF_EDGES = {event: replace(quantity, label=f"{quantity.label}, of edges") for event, quantity in _AUROC.items()}
+_OF_EDGES = {event: replace(quantity, label=quantity.label.replace("AUROC", "AUROC of edges")) for event, quantity in _AUROC.items()}
 _OTHERS = {
     "large_errors": Quantity("Large errors, share of pixels", "lower", tuned_with=LEADER, bounds=SHARE),
     "uncertainty_correlation": Quantity("Rank correlation, uncertainty and error", "higher", tuned_with=LEADER, bounds=(-1.0, 1.0)),
