@@ -53,7 +53,7 @@ _OTHERS = {
 
 
 class Uncertainty(MetricDescription):
-    """Does the uncertainty that a receiver shows predict its errors? And do its samples hold the truth?
+    """Whether the uncertainty that a receiver shows predicts its errors, and its samples hold the truth.
 
     For receivers that hand over a map of uncertainty, or samples, beside their picture (`latent_diffusion` with `samples: 4`); a
     system without has no line. ``auroc_...`` is the chance that a pixel with such an error is less certain than one without: 0.5
