@@ -89,6 +89,7 @@ TABLE: dict[str, dict[str, str]] = {
         "lpips_squeeze": "semcom.metrics.lpips:LPIPSSqueeze",
         "lpips_semcom": "semcom.metrics.lpips_semcom:LPIPSSemcom",
         "semantic": "semcom.metrics.semantic:Semantic",
+        "uncertainty": "semcom.metrics.uncertainty:Uncertainty",
     },
 }
 
