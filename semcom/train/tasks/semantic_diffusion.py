@@ -34,7 +34,7 @@ EVALUATIONS, GUIDANCE = 20, (1.0, 2.0)
 class Upsampling(Section):
     """How the upsampler is trained. Weights of the terms; 0 leaves one out. A card names those that were not 0."""
 
-    share: float = Field(0.25, gt=0.0, le=1.0, description="share of each batch that it sees: it learns sooner than the denoiser")
+    share: float = Field(0.125, gt=0.0, le=1.0, description="share of each batch that it sees: it learns sooner than the denoiser")
     noise: float = Field(0.1, ge=0.0, description="largest deviation of noise on what it sees, of the pixels' deviation (Ho et al. 2022)")
     l1: float = Field(1.0, ge=0.0, description="mean absolute difference")
     pyramid: float = Field(1.0, ge=0.0, description="mean absolute difference of the bands of a Laplacian pyramid")
