@@ -73,6 +73,7 @@ TABLE: dict[str, dict[str, str]] = {
         "map_as_is": "semcom.receive.map_as_is:MapAsIs",
         "retrieval": "semcom.receive.retrieval:Retrieval",
         "latent_diffusion": "semcom.receive.latent_diffusion:LatentDiffusion",
+        "semantic_diffusion": "semcom.receive.semantic_diffusion:SemanticDiffusion",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",
