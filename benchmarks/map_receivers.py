@@ -1,12 +1,13 @@
-"""Receivers of the same label maps side by side: quality against settings and milliseconds.
+r"""Receivers of the same label maps side by side: quality against settings and milliseconds.
 
-    SEMCOM_WEIGHTS=../shared/weights python benchmarks/map_receivers.py ../shared/data/camvid --weights runs/semantic_diffusion/weights
-    python benchmarks/map_receivers.py ../shared/data/camvid --receive map_as_is '{kind: semantic_diffusion, solver: ddpm, steps: 1000}' --images 2
+    SEMCOM_WEIGHTS=../shared/weights python benchmarks/map_receivers.py ../shared/data/camvid --steps 10 20
+    python benchmarks/map_receivers.py ../shared/data/camvid --images 2 --receive map_as_is \
+        '{kind: semantic_diffusion, solver: ddpm, steps: 1000}'
 
 Sends the maps of CamVid's tuning images, which no training has seen and no result reports, and prints for each receiver what the
 evaluator recognises (pooled mIoU of the pictures, and relative to the originals), LPIPS-Squeeze, PSNR, the deviation of the
-pictures' pixels as a share of the originals' (a picture that is too smooth has less), and milliseconds of processor time an image. Without
-``--receive`` it goes through solvers, steps and guidance of `semantic_diffusion`.
+pictures' pixels as a share of the originals' (a picture that is too smooth has less), and milliseconds of processor time an
+image. Without ``--receive`` it goes through solvers, steps and guidance of `semantic_diffusion`.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def descriptions(given: argparse.Namespace) -> dict[str, object]:
     for solver in given.solvers:
         for steps in given.steps:
             for guidance in given.guidance:
-                fields = {"weights": given.weights, "solver": solver, "steps": steps, "guidance": guidance, "precision": given.precision}
-                found[f"{solver} {steps}, guidance {guidance:g}"] = registry.parse("receive", {"kind": "semantic_diffusion", **fields})
+                fields = {"kind": "semantic_diffusion", "weights": given.weights, "precision": given.precision}
+                fields |= {"solver": solver, "steps": steps, "guidance": guidance}
+                found[f"{solver} {steps}, guidance {guidance:g}"] = registry.parse("receive", fields)
     return found
 
 
@@ -82,7 +84,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--metrics", nargs="+", default=["lpips_squeeze", "psnr"])
     parser.add_argument("--csv", type=Path)
-    parser.add_argument("--picture", type=Path, help="the first pictures: rows are the originals and what each receiver made of their maps")
+    parser.add_argument("--picture", type=Path, help="the first pictures: rows are the originals, then each receiver's")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     source = registry.parse("source", {"kind": "camvid", "path": given.camvid, "split": "val", "size": [128, 256]}).build()

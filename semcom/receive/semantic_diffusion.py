@@ -56,7 +56,7 @@ class SemanticDiffusion(Component):
     Part: ``map``; necessary. What is generated is a likely picture and not the one that was sent: colours, textures and
     everything inside of a class are invented.
     References: Grassucci, Barbarossa, Comminiello 2023, arXiv 2306.04321, GESCO; Wang et al. 2022, arXiv 2207.00050; Ho, Jain,
-    Abbeel 2020, DDPM; Song, Meng, Ermon 2021, DDIM; Lu et al. 2022, DPM-Solver++, `multistep`; Karras et al. 2022, levels, `heun`.
+    Abbeel 2020, DDPM; Song, Meng, Ermon 2021, DDIM; Lu et al. 2022, DPM-Solver++, `multistep`; Karras et al. 2022, `heun`.
 
     Example::
 
@@ -66,14 +66,18 @@ class SemanticDiffusion(Component):
     TAKES: ClassVar[frozenset[str]] = MapAsIs.TAKES
 
     kind: Literal["semantic_diffusion"] = "semantic_diffusion"
-    weights: str = Field("semantic_diffusion", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
+    weights: str = Field(
+        "semantic_diffusion", description="a name of `semcom weights list`, or a folder that `semcom train` wrote"
+    )
     steps: int = Field(20, ge=1, le=vp.TRAINED, description="evaluations of the denoiser, twice as many with guidance")
     solver: Literal["multistep", "heun", "ddim", "ddpm"] = Field(
         "multistep", description="ODE of second order; ddim: of first order; ddpm: the reverse stochastic process"
     )
-    guidance: float = Field(1.5, ge=0.0, description="how strongly the map counts: 0 not at all, 1 as trained, more insists on it")
+    guidance: float = Field(
+        1.5, ge=0.0, description="how strongly the map counts: 0 not at all, 1 as trained, more insists on it"
+    )
     denoise: Denoise | None = Field(
-        None, description="of legacy maps: give the network planes after mean, fds (fast denoising) or none; probabilities if left out"
+        None, description="of legacy maps: planes after mean, fds (fast denoising) or none; probabilities if left out"
     )
     samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
     precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the networks; their weights are float32")
@@ -82,7 +86,8 @@ class SemanticDiffusion(Component):
         kind = getattr(transmit, "kind", None)
         if self.denoise is None or kind in LEGACY:
             return None
-        return f"`denoise: {self.denoise}` is for planes of {' and '.join(sorted(LEGACY))}, and transmit '{kind}' sends none; leave it out"
+        takes = " and ".join(sorted(LEGACY))
+        return f"`denoise: {self.denoise}` is for planes of {takes}, and transmit '{kind}' sends none; leave it out"
 
     def available(self) -> str | None:
         try:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from semcom.diffusion.draws import Draws
 from semcom.diffusion.variance_preserving import levels, stops
 from semcom.errors import ScenarioError, WeightsError
 from semcom.maps import gesco
@@ -21,7 +22,8 @@ from semcom.train.optimise import seeded
 from semcom.types import GREY, Received, ReceivedBits, ReceivedReals
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-LINKS = {"physical_map": "analog", "oracle_physical_map": "analog", "legacy_map": {"kind": "gesco", "gesco_label": 5}, "oracle_legacy_map": {"kind": "gesco", "gesco_label": 5}}
+GESCO = {"kind": "gesco", "gesco_label": 5}
+LINKS = {"physical_map": "analog", "oracle_physical_map": "analog", "legacy_map": GESCO, "oracle_legacy_map": GESCO}
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +47,8 @@ def receiver(weights):
 
 
 def labels(rows=3, size=(32, 64)):
-    return torch.randint(0, 12, (rows, size[0] // 4, size[1] // 4), generator=torch.Generator().manual_seed(0)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    drawn = torch.randint(0, 12, (rows, size[0] // 4, size[1] // 4), generator=torch.Generator().manual_seed(0))
+    return drawn.repeat_interleave(4, 1).repeat_interleave(4, 2)
 
 
 def arrived(labels, std=0.0):
@@ -83,7 +86,8 @@ class Counting:
 def test_a_map_of_any_form_becomes_a_picture(shades, scenes, context, weights, kind):
     transmit = {"kind": kind} if "oracle" in kind else {"kind": kind, "segmenter": "shades"}
     receive = {"kind": "semantic_diffusion", "weights": weights, "steps": 2}
-    made, plain = (System.of(transmit, LINKS.get(kind, "ideal"), r, context=context).send(scenes, 10, "11/5") for r in (receive, "map_as_is"))
+    link = LINKS.get(kind, "ideal")
+    made, plain = (System.of(transmit, link, r, context=context).send(scenes, 10, "11/5") for r in (receive, "map_as_is"))
     assert bool(made.ok.all()) and made.pixels.shape == scenes.pixels.shape
     assert 0.0 <= float(made.pixels.min()) and float(made.pixels.max()) <= 1.0
     assert torch.equal(made.labels, plain.labels)  # the map that arrived is handed over as it is
@@ -140,7 +144,7 @@ def test_guidance_is_a_second_evaluation_unless_it_is_0_or_1(receiver):
 def test_one_step_is_the_guided_estimate_within_the_range_of_pixels(receiver, guidance):
     made = receiver(steps=1, guidance=guidance, solver="ddim")
     top = float(levels()[-1])
-    noise = torch.stack([torch.from_numpy(streams().generator("decoder shown", row).standard_normal((3, 16, 32), dtype="float32")) for row in range(3)])
+    noise = Draws(streams(), (3, 16, 32))("shown")()
     x, sigma, planes = noise * (1 + top**2) ** 0.5, torch.full((3,), top), torch.cat([*shown_of(labels())], dim=1)
     without, with_map = made.network(x, sigma), made.network(x, sigma, planes)
     estimate = (without + guidance * (with_map - without)).clamp(normalised(0.0), normalised(1.0))
@@ -163,8 +167,7 @@ def test_it_makes_the_picture_that_diffusers_makes_with_the_same_network(receive
     scheduler = DDPMScheduler(1000, variance_type="fixed_small", **common) if solver == "ddpm" else DDIMScheduler(1000, **common)
     scheduler.set_timesteps(count)
     made = receiver(solver=solver, steps=count, guidance=1.0)
-    rngs = [streams().generator("decoder shown", row) for row in range(3)]
-    fresh = lambda: torch.stack([torch.from_numpy(rng.standard_normal((3, 16, 32), dtype="float32")) for rng in rngs])  # noqa: E731
+    fresh = Draws(streams(), (3, 16, 32))("shown")
     y = fresh()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *shape, **how: fresh())
