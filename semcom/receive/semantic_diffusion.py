@@ -82,6 +82,10 @@ class SemanticDiffusion(Component):
     samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
     precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the networks; their weights are float32")
 
+    @classmethod
+    def choices(cls, field: str) -> tuple[Any, ...]:
+        return {"guidance": (1.0, 1.5, 2.0, 3.0)}.get(field, ())
+
     def fits(self, transmit: Component) -> str | None:
         kind = getattr(transmit, "kind", None)
         if self.denoise is None or kind in LEGACY:

@@ -203,6 +203,7 @@ def test_legacy_planes_are_probabilities_or_what_a_filter_makes_of_them(receiver
         assert bool((planes[:, -1] == 1).all())
     assert "is for planes of legacy_map" in SemanticDiffusion(denoise="mean").fits(parse("transmit", "oracle_map"))
     assert SemanticDiffusion(denoise="mean").fits(parse("transmit", "oracle_legacy_map")) is None
+    assert SemanticDiffusion.choices("guidance") and not SemanticDiffusion.choices("steps")
 
 
 def test_samples_differ_and_tell_how_much(receiver):
