@@ -78,6 +78,7 @@ TABLE: dict[str, dict[str, str]] = {
         "gan": "semcom.receive.gan:Gan",
         "codec_diffusion": "semcom.receive.codec_diffusion:CodecDiffusion",
         "diffusers_pipeline": "semcom.receive.diffusers_pipeline:DiffusersPipeline",
+        "semantic_diffusion": "semcom.receive.semantic_diffusion:SemanticDiffusion",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",

@@ -19,11 +19,7 @@ from semcom.scenario.axis_reader import AxisReader
 from semcom.scenario.components import find, parse, unfold
 from semcom.scenario.paths import order, split
 from semcom.scenario.scenario import Scenario, Section, axes_of, ratio, resolve, targets, text_of
-<<<<<<< HEAD
-from semcom.scenario.schema import Classes, Curves, Figures, Panel, ScenarioFile, Tuning
-=======
-from semcom.scenario.schema import Classes, Curves, Figures, Inventions, Panel, ScenarioFile
->>>>>>> invents
+from semcom.scenario.schema import Classes, Curves, Figures, Inventions, Panel, ScenarioFile, Tuning
 from semcom.scenario.sentences import given, problems
 from semcom.scenario.systems import ROLES, SystemSpec
 from semcom.scenario.yaml_file import Document, Keys, Problem, read_file

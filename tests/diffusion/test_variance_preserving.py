@@ -48,7 +48,8 @@ def published(scheduler, noise, count, seed):
 def ours(solver, prediction, schedule, noise, count, seed):
     times = stops(count, schedule)
     x = start(noise, float(times[0]))
-    return solver(in_sigma_form(network, prediction), x, torch.full_like(x, float(times[0])), times[:, None].expand(-1, SHAPE[0]), fresh(seed))
+    sigma, times = torch.full_like(x, float(times[0])), times[:, None].expand(-1, SHAPE[0])
+    return solver(in_sigma_form(network, prediction), x, sigma, times, fresh(seed))
 
 
 @pytest.mark.parametrize("schedule", DIFFUSERS)
@@ -68,8 +69,8 @@ def test_ddpm_is_the_ancestral_sampler_at_its_levels(count, prediction):
     """All 1000 steps, and every fortieth: the posterior's variance is the one that steps of that length have."""
     from diffusers import DDPMScheduler
 
-    scheduler = exact(DDPMScheduler(TRAINED, prediction_type=prediction, variance_type="fixed_small", clip_sample=False, timestep_spacing="trailing"))
-    noise = normal(1)
+    fields = {"variance_type": "fixed_small", "clip_sample": False, "timestep_spacing": "trailing"}
+    scheduler, noise = exact(DDPMScheduler(TRAINED, prediction_type=prediction, **fields)), normal(1)
     got, wanted = ours(samplers.ancestral, prediction, "linear", noise, count, 5), published(scheduler, noise, count, 5)
     # each of up to 1000 steps rounds numbers of about 157 at 2^-53
     torch.testing.assert_close(got, wanted, rtol=0, atol=1e-9)

@@ -34,8 +34,8 @@ EVALUATIONS, GUIDANCE = 20, (1.0, 2.0)
 class Upsampling(Section):
     """How the upsampler is trained. Weights of the terms; 0 leaves one out. A card names those that were not 0."""
 
-    share: float = Field(0.25, gt=0.0, le=1.0, description="share of each batch that it sees: it learns sooner than the denoiser")
-    noise: float = Field(0.1, ge=0.0, description="largest deviation of noise on what it sees, of the pixels' deviation (Ho et al. 2022)")
+    share: float = Field(0.125, gt=0.0, le=1.0, description="share of each batch that it sees: it learns soon")
+    noise: float = Field(0.1, ge=0.0, description="largest deviation of noise on what it sees, of the pixels' deviation")
     l1: float = Field(1.0, ge=0.0, description="mean absolute difference")
     pyramid: float = Field(1.0, ge=0.0, description="mean absolute difference of the bands of a Laplacian pyramid")
     lpips_squeeze: float = Field(0.0, ge=0.0, description="LPIPS over SqueezeNet; needs its weights in SEMCOM_WEIGHTS")
@@ -169,8 +169,8 @@ class Training:
 
     def about(self, network: nn.Module) -> Mapping[str, Any]:
         what = (
-            "semantic diffusion: a denoiser of pictures at half of the size on each side that a label map conditions (SPADE), and "
-            "an upsampler of one pass; GESCO's architecture at a size that can be trained on a CPU"
+            "semantic diffusion: a denoiser of pictures at half of the size on each side that a label map conditions (SPADE), "
+            "and an upsampler of one pass; GESCO's architecture at a size that can be trained on a CPU"
         )
         return {"what": what, "losses": f"squared error of v (denoiser); {self.task.upsampling.named()} (upsampler)"}
 
