@@ -34,7 +34,7 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 TABLES = ("scenario.yaml", "table.csv", "differences.csv", "classes.csv")
 #: sheets of pictures, which are not ours to pass on, and what repeats the curves
-NOT_KEPT = ("panel_", "maps_", "errors_", "received_", "overview")
+NOT_KEPT = ("panel_", "maps_", "errors_", "received_", "samples_", "worst_", "overview")
 COLORS = 128  # a curve has few: an eighth of the bytes
 
 

@@ -83,17 +83,20 @@ class Pair:
     """What a metric may look at: pixels float32 [B, 3, H, W] in [0, 1], and label maps int64 [B, H, W] where there are any.
 
     ``truth`` is the original's; ``received`` is the map that arrived with the reconstruction, `classes.UNKNOWN` where
-    nothing is known.
+    nothing is known. ``samples`` float32 [B, S, 3, H, W] and ``uncertainty`` float32 [B, H, W] are the receiver's, where it hands
+    them over; nan in rows that were lost.
     """
 
     original: torch.Tensor
     reconstruction: torch.Tensor
     truth: torch.Tensor | None = None
     received: torch.Tensor | None = None
+    samples: torch.Tensor | None = None
+    uncertainty: torch.Tensor | None = None
 
 
 class MapMetric(Protocol):
-    """A metric that looks at label maps as well.
+    """A metric that looks at more than two pictures: label maps or, where it says ``wants_samples = True``, samples.
 
     ``columns`` are numbers, one an image; ``counts`` are stored beside them, so that they can be summed: int64 [B, n].
     ``fixed``: those of both that say something of the original alone. What a pair has no maps for is left out.

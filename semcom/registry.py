@@ -75,6 +75,9 @@ TABLE: dict[str, dict[str, str]] = {
         "map_as_is": "semcom.receive.map_as_is:MapAsIs",
         "retrieval": "semcom.receive.retrieval:Retrieval",
         "latent_diffusion": "semcom.receive.latent_diffusion:LatentDiffusion",
+        "gan": "semcom.receive.gan:Gan",
+        "codec_diffusion": "semcom.receive.codec_diffusion:CodecDiffusion",
+        "diffusers_pipeline": "semcom.receive.diffusers_pipeline:DiffusersPipeline",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",
@@ -86,6 +89,7 @@ TABLE: dict[str, dict[str, str]] = {
         "lpips_squeeze": "semcom.metrics.lpips:LPIPSSqueeze",
         "lpips_semcom": "semcom.metrics.lpips_semcom:LPIPSSemcom",
         "semantic": "semcom.metrics.semantic:Semantic",
+        "uncertainty": "semcom.metrics.uncertainty:Uncertainty",
     },
 }
 
@@ -98,6 +102,9 @@ TASKS: dict[str, str] = {
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
     "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
     "latent_denoiser": "semcom.train.tasks.denoiser:DenoiserTask",
+    "gan": "semcom.train.tasks.gan:GanTask",
+    "semantic_diffusion": "semcom.train.tasks.semantic_diffusion:SemanticDiffusionTask",
+    "latent_denoiser_fast": "semcom.train.tasks.denoiser_fast:FastDenoiserTask",
 }
 
 

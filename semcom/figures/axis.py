@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semcom.figures import style
-from semcom.figures.labels import NUMBERED, SYSTEMS, axis_label
+from semcom.figures.labels import CLASSES, NUMBERED, SYSTEMS, axis_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def dress(ax: Axes, scale: Scale, x_label: str, y_label: str) -> None:
 def facet_title(facet: str, value: object, labels: Mapping[str, str] | None) -> str:
     """'Rician K = 6 dB' from the axis label and a value; the name of a system, a component or a kind alone."""
     if isinstance(value, str):
-        by_name = facet in (SYSTEMS, "channel", "source") or facet.endswith(("kind", ".csi"))
+        by_name = facet in (SYSTEMS, CLASSES, "channel", "source") or facet.endswith(("kind", ".csi"))
         return value if by_name else f"{axis_label(facet, labels)} = {value}"
     name, _, unit = axis_label(facet, labels).partition(" [")
     number = _fraction(value) if facet.rsplit(".", 1)[-1] == "bandwidth_ratio" else f"{value:g}".replace("-", "−")

@@ -41,7 +41,8 @@ def class_bars(
 ) -> Figure:
     """A panel for each of ``values`` of ``axis``; in it a group of bars for each class of ``names``, and the mean over classes.
 
-    ``classes`` has a row a system, value of the axis and class, with ``mean``, ``low``, ``high`` and ``original``;
+    ``classes`` has a row a system, value of the axis and class, with ``mean``, ``low``, ``high`` and ``original``, of which a table
+    may have the interval too (``original_low``, ``original_high``: a grey band behind the bars);
     ``points`` has the same of the mean over classes. ``looks`` are those of the systems to draw, in their order; the bars of those
     in ``broken`` (given true labels) are drawn hollow. A class that the pictures have not, or whose score is not defined, has no bar.
 
@@ -69,7 +70,7 @@ def class_bars(
             _panel(ax, table[table[axis] == value], groups, looks, broken)
             _dress(ax, groups, label, slanted)
             ax.set_title(facet_title(axis, value, labels), **style.TEXT, pad=3.0)
-        top = np.nanmax(table[["mean", "high", "original"]].to_numpy(dtype=float))
+        top = np.nanmax(table[[name for name in ("mean", "high", "original", "original_high") if name in table]].to_numpy(dtype=float))
         grid[0].set_ylim(0.0, min(1.0, 1.06 * top))
         add_legend(fig, handles, entries, wide, note, "outside lower center")
     return fig
@@ -98,8 +99,14 @@ def _panel(ax: Axes, table: pd.DataFrame, groups: Sequence[str], looks: Mapping[
         ax.errorbar(x[seen], mean[seen], reach, fmt="none", ecolor="white", elinewidth=1.3, zorder=2.4)
         ax.errorbar(x[seen], mean[seen], reach, fmt="none", ecolor="black", elinewidth=0.6, capsize=min(1.6, 20.0 * width / len(looks)),
                     capthick=0.6, zorder=3.1)  # fmt: skip
-    original = table.groupby("class")["original"].first().reindex(groups).to_numpy(dtype=float)
-    ax.hlines(original, places - REACH, places + REACH, color=style.LEVEL_COLOR, linewidth=1.0, zorder=2.6, label="_level of the originals")
+    ends = [name for name in ("original", "original_low", "original_high") if name in table]
+    original = table.groupby("class")[ends].first().reindex(groups)
+    level = original["original"].to_numpy(dtype=float)
+    ax.hlines(level, places - REACH, places + REACH, color=style.LEVEL_COLOR, linewidth=1.0, zorder=2.6, label="_level of the originals")
+    if len(ends) == 3:
+        low, high = (original[name].to_numpy(dtype=float) for name in ends[1:])
+        ax.bar(places, high - low, 2 * REACH, bottom=low, color=style.LEVEL_COLOR, alpha=0.13, linewidth=0, zorder=1.2,
+               label="_interval of the originals")  # fmt: skip
 
 
 def _face(look: Look, broken: bool) -> dict:

@@ -8,6 +8,8 @@ from semcom.errors import ScenarioError
 
 #: the column that systems are in where a figure's lines are something else
 SYSTEMS = "systems"
+#: and the one that classes are in, where a figure has a panel each
+CLASSES = "classes"
 AXES = {
     "snr_db": "Average SNR $E_s/N_0$ [dB]",
     "bandwidth_ratio": "Bandwidth ratio $k/n$",

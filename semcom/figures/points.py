@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 COLUMNS = (
     "system", "metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
     "failures", "failure_rate", "mean_given_success", "worst_tenth", "role", "channel_uses",
-    "original", "original_low", "original_high", "relative", "relative_low", "relative_high", "class", "new_errors", "repaired_errors", "pixels",
+    "original", "original_low", "original_high", "relative", "relative_low", "relative_high", "class", "pixels",
+    "new_errors", "repaired_errors", "invented",
 )  # fmt: skip
 #: of them, what the originals themselves score, and how a system's score compares with that
 LEVEL_COLUMNS = ("original", "original_low", "original_high", "relative", "relative_low", "relative_high")
 LEVEL = "95 %"  # of every stored interval
 BOUNDS = ("upper bound", "lower bound")  # methods of intervals with one end
 FILLS = ("grey", "prior")
-RATE = re.compile(r"(^|_)(ber|bler|fer)($|_)|^failure_rate$")
+RATE = re.compile(r"(^|_)(ber|bler|fer|outage)($|_)|^failure_rate$")
 
 
 def select(points: pd.DataFrame, metric: str, axis: str, fill: str) -> pd.DataFrame:

@@ -12,15 +12,20 @@ from semcom.figures import style
 from semcom.figures.axis import facet_title
 from semcom.figures.bars import class_bars
 from semcom.figures.curves import curve_grid, curves
-from semcom.figures.labels import SYSTEMS, metric_label
+from semcom.figures.labels import CLASSES, SYSTEMS, metric_label
 from semcom.figures.points import LEVEL_COLUMNS
 from semcom.figures.sheets import sheet_figures
+from semcom.store.cases import classes_of
 from semcom.store.layout import Layout, safe_name
 from semcom.store.panel import chosen, rows_of_axis
 from semcom.store.reader import read_json
 
 #: rows of bars when the scenario names none: two SNRs tell what the channel does to each class
 BAR_ROWS = 2
+#: rates of each class, and how figures call them
+LOST_AND_INVENTED = {"new_errors": "Lost, share of its pixels ↓", "invented": "Invented, share of others' ↓"}
+#: columns of a table of classes that stand beside IoU alone
+BESIDE_IOU = ("original", "original_low", "original_high", "new_errors", "repaired_errors", "invented")
 REFERENCE_GREYS = ("#404040", "#d0d0d0", "#8c8c8c")
 
 if TYPE_CHECKING:
@@ -46,6 +51,7 @@ def draw(
         curve_figures(points, wanted, plan),
         _difference_figures(differences, wanted, plan, axis),
         class_figures(points, classes, wanted, plan, axis),
+        invention_figures(classes, plan, axis) if metrics is None else (),
         sheet_figures(layout, plan) if metrics is None else (),
     )
     return [path for name, figure in figures for path in style.save(figure, layout.figures / name)]
@@ -93,7 +99,9 @@ def _difference_figures(table: pd.DataFrame, metrics: Sequence[str], plan: Mappi
         for metric in metrics:
             if metric in held:
                 label = f"{metric_label(metric, _labels(plan))}, less {first}"
-                figure = _drawn(part, metric, axis, others, systems, {metric: label}, oracles(plan))
+                less = f"{metric} less {first}"  # a name of its own: a difference of rates is no rate, and may be negative
+                named = part.assign(metric=part["metric"].replace(metric, less))
+                figure = _drawn(named, less, axis, others, systems, {less: label}, oracles(plan))
                 for ax in figure.axes:
                     ax.axhline(0.0, color="black", linewidth=0.6)
                 yield f"difference_{metric}{suffix}", figure
@@ -110,7 +118,7 @@ def class_figures(
     rows = rows_of_axis(entries, axis, asked, BAR_ROWS)
     looks = _bar_looks(plan, {entry["system"] for entry in entries})
     for metric in metrics:
-        if not (classes["metric"] == metric).any():
+        if not plan["quantities"][metric].get("image") or not (classes["metric"] == metric).any():
             continue
         # what is compared with the evaluator's map of the original needs no labels, and so may have any class
         held = "scored" if plan["quantities"][metric].get("original") else "names"
@@ -121,6 +129,24 @@ def class_figures(
                 same = same[same[other] == part[other].iloc[0]]
             label = _labels(plan)[metric].replace("mIoU", "IoU")
             yield f"classes_{metric}{suffix}", class_bars(same, part, metric, axis, rows, names, looks, label, broken=oracles(plan))
+
+
+def invention_figures(classes: pd.DataFrame | None, plan: Mapping[str, Any], axis: str) -> Iterator[tuple[str, Figure]]:
+    """What was lost and what was invented over ``axis``, where label maps were scored: of the classes that the scenario asks for
+    side by side, and of every class; a figure for each combination of the other axes."""
+    if classes is None or not len(classes) or plan["figures"]["curves"].get("lines", "systems") != "systems":
+        return
+    table = classes[classes["metric"].isin(list(LOST_AND_INVENTED))].drop(columns=list(BESIDE_IOU), errors="ignore")
+    table = table.rename(columns={"class": CLASSES})
+    systems, scored = list(dict.fromkeys(entry["system"] for entry in plan["entries"])), list(table[CLASSES].unique())
+    asked = [name for name in classes_of(plan["figures"]) if name in scored]
+    for suffix, part in _slices(table, [other for other in plan["axes"] if other != axis]):
+        part = part.drop(columns=[other for other in plan["axes"] if other != axis])
+        for name, metrics, names in (("inventions", list(LOST_AND_INVENTED), asked), *((f"{metric}_by_class", [metric], scored) for metric in LOST_AND_INVENTED)):
+            shown = part[part[CLASSES].isin(names)].sort_values(CLASSES, key=lambda column: column.map(names.index), kind="stable")
+            if len(shown):
+                figure = curve_grid(shown, metrics, axis, facet=CLASSES, systems=systems, labels=LOST_AND_INVENTED, dashed=oracles(plan))
+                yield f"{name}{suffix}", figure
 
 
 def _bar_looks(plan: Mapping[str, Any], drawn: set[str]) -> dict[str, style.Look]:

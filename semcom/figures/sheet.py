@@ -22,11 +22,40 @@ ROW_LABEL = 0.2  # inches: a row's name of one line
 LEGEND_LINE = 1.15 * style.SIZE * LINE  # inches
 SWATCH = (0.2, 0.1)  # inches: width and height of a legend's sample
 BESIDE, BETWEEN = 0.05, 0.14  # inches: from a sample to its text, from there to the next sample
+BAR = (1.6, 0.09)  # inches: width and height of the bar that explains shades
+BAR_LINE = 0.31  # inches: the bar with its numbers
+#: lightness rises evenly, for grey printing as for any colour vision
+SHADES = "cividis"
+#: where scales end
+ROUND = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Shades:
+    """Numbers as lightness, from 0 to ``most`` (what is above is shown as ``most``), and what they are, with their unit."""
+
+    most: float
+    label: str
+
+    @staticmethod
+    def over(planes: Sequence[np.ndarray], label: str) -> Shades:
+        """A scale that ends at a round number, above all but a twentieth of each plane."""
+        import numpy as np
+
+        reach = max((float(np.quantile(plane, 0.95)) for plane in planes), default=0.0)
+        return Shades(next((most for most in ROUND if most >= reach), ROUND[-1]), label)
+
+    def painted(self, values: np.ndarray) -> np.ndarray:
+        import numpy as np
+        from matplotlib import colormaps
+
+        return colormaps[SHADES](np.clip(values / self.most, 0.0, 1.0), bytes=True)[..., :3]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A place of a sheet: a picture uint8 [H, W, 3]; or a map [H, W] with the ``kinds`` of its values; or None, an empty frame.
+    """A place of a sheet: a picture uint8 [H, W, 3]; or a map [H, W] with the ``kinds`` of its values; or numbers [H, W] with the
+    ``shades`` that they are shown in; or None, an empty frame.
 
     ``mark`` stands over the picture, which is then crossed out, or in the empty frame.
     """
@@ -35,6 +64,7 @@ class Cell:
     caption: str = ""
     mark: str = ""
     kinds: Mapping[int, Kind] | None = None
+    shades: Shades | None = None
 
 
 def sheet(
@@ -46,13 +76,14 @@ def sheet(
     first_label: str,
     width: float = style.PAGE,
     names_first: bool = False,
+    note: str = "",
 ) -> Figure:
     """Draw ``firsts`` (by row) as the first column and ``cells`` (by row and column) beside it; all show images of ``size`` (H, W).
 
     Names of rows stand between the first column, which is then of no row, and the others; ``names_first``: left of all. A legend
-    below names the kinds that occur in maps.
+    below names the kinds that occur in maps, and a bar the shades of numbers, which share one scale; ``note`` is the last line.
     """
-    frame = _Frame.of(size, firsts, cells, rows, (first_label, *columns), width, names_first)
+    frame = _Frame.of(size, firsts, cells, rows, (first_label, *columns), width, names_first, note)
     fig = style.figure(width, frame.height, layout=None)
     with style.context():
         for r, row in enumerate(rows):
@@ -65,6 +96,10 @@ def sheet(
                     _texts(place, frame.heads[c] if r == 0 else "", style.wrap(cell.caption, frame.picture, CAPTION))
         for number, line in enumerate(frame.legend):
             _legend_line(fig, frame, line, number)
+        if frame.shades:
+            _bar(fig, frame, frame.shades)
+        if frame.note:
+            fig.text(0.5, GAP / frame.height, frame.note, ha="center", va="bottom", fontsize=CAPTION, fontfamily=style.FONT, linespacing=1.1)
     return fig
 
 
@@ -81,9 +116,11 @@ class _Frame:
     label: float  # width of the rows' names
     names_first: bool
     legend: Sequence[Sequence[Kind]]
+    shades: Shades | None
+    note: str  # wrapped to the width
 
     @staticmethod
-    def of(size, firsts, cells, rows, heads, width, names_first) -> _Frame:
+    def of(size, firsts, cells, rows, heads, width, names_first, note) -> _Frame:
         for lines in (1, 2, 3):
             label = ROW_LABEL + (lines - 1) * style.SIZE * LINE if any(rows) else 0.0
             picture = (width - label - GAP * (len(heads) + 1)) / len(heads)
@@ -96,15 +133,25 @@ class _Frame:
             of_row = [firsts.get(row), *(cell for (of, _), cell in cells.items() if of == row)]
             captions.append(_most_lines([style.wrap(cell.caption, picture, CAPTION) for cell in of_row if cell and cell.caption]))
         legend = _legend_lines(_occurring([*firsts.values(), *cells.values()]), width)
-        return _Frame(width, picture, tall, names, [style.wrap(head, picture) for head in heads], captions, label, names_first, legend)
+        shades = next((cell.shades for cell in [*firsts.values(), *cells.values()] if cell.shades), None)
+        heads, note = [style.wrap(head, picture) for head in heads], style.wrap(note, width - 2 * GAP, CAPTION)
+        return _Frame(width, picture, tall, names, heads, captions, label, names_first, legend, shades, note)
 
     @property
     def head(self) -> float:
         return _most_lines(self.heads) * style.SIZE * LINE + 0.03
 
     @property
+    def note_height(self) -> float:
+        return (self.note.count("\n") + 1) * CAPTION * LINE + GAP if self.note else 0.0
+
+    @property
+    def below_legend(self) -> float:
+        return self.note_height + (BAR_LINE if self.shades else 0.0)
+
+    @property
     def foot(self) -> float:
-        return 0.02 + (len(self.legend) * LEGEND_LINE + GAP if self.legend else 0.0)
+        return 0.02 + self.below_legend + (len(self.legend) * LEGEND_LINE + GAP if self.legend else 0.0)
 
     @property
     def height(self) -> float:
@@ -136,7 +183,7 @@ def _most_lines(texts: Sequence[str]) -> int:
 def _draw(place: Axes, cell: Cell, size: tuple[int, int], inches: float) -> None:
     if cell.shown is None:
         return _empty(place, size, cell.mark)
-    picture = painted(cell.shown, cell.kinds, inches) if cell.kinds else cell.shown
+    picture = painted(cell.shown, cell.kinds, inches) if cell.kinds else cell.shades.painted(cell.shown) if cell.shades else cell.shown
     place.imshow(picture, interpolation="nearest", extent=(-0.5, size[1] - 0.5, size[0] - 0.5, -0.5))
     _bare(place, size, "black", 0.4)
     if cell.mark:
@@ -227,3 +274,20 @@ def _legend_line(fig: Figure, frame: _Frame, kinds: Sequence[Kind], number: int)
             spine.set(color="black", linewidth=0.4)
         fig.text((left + SWATCH[0] + BESIDE) / w, middle / h, kind.name, va="center_baseline", **style.TEXT)
         left += _entry_width(kind) + BETWEEN
+
+
+def _bar(fig: Figure, frame: _Frame, shades: Shades) -> None:
+    """The scale of the shades: a bar with numbers below, and what they are at its side."""
+    import numpy as np
+
+    w, h, (wide, tall) = frame.width, frame.height, BAR
+    left = 0.5 * (w - wide - BESIDE - style.text_width(shades.label))
+    bottom = frame.note_height + BAR_LINE - tall - GAP
+    place = fig.add_axes((left / w, bottom / h, wide / w, tall / h), label="sample of the shades")
+    place.imshow(shades.painted(np.linspace(0.0, shades.most, 256)[None]), aspect="auto", extent=(0.0, shades.most, 0.0, 1.0))
+    place.set(yticks=[], xticks=[0.0, shades.most / 2, shades.most])
+    place.set_xticklabels(["0", f"{shades.most / 2:g}", f"≥ {shades.most:g}"])
+    place.tick_params(labelsize=CAPTION, labelfontfamily=style.FONT, width=0.4, length=2.0, pad=1.5)
+    for spine in place.spines.values():
+        spine.set(color="black", linewidth=0.4)
+    fig.text((left + wide + BESIDE + 0.08) / w, (bottom + tall / 2) / h, shades.label, va="center_baseline", **style.TEXT)

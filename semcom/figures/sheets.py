@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
 from semcom.figures.axis import facet_title
 from semcom.figures.errors import DIFFERENCE_KINDS, ERROR_KINDS, error_map
-from semcom.figures.sheet import Cell, sheet
+from semcom.figures.sheet import Cell, Shades, sheet
 from semcom.figures.textures import CLASS_KINDS
+from semcom.store.cases import Case, classes_of, worst_cases
 from semcom.store.labels import evaluator_map, read_labels
 from semcom.store.layout import Layout, safe_name
 from semcom.store.panel import Cell as Place
-from semcom.store.panel import panel_cells
-from semcom.store.reader import read_batches, read_picture
+from semcom.store.panel import first_transmissions, panel_cells
+from semcom.store.reader import read_batches, read_picture, read_plane
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,26 +26,36 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOST, INFEASIBLE, NOT_RUN, NO_MAP = "frame lost", "infeasible", "not run", "no map is sent"
+NO_UNCERTAINTY = "no samples are drawn"
 ORIGINAL = "original"
+#: what uncertainty and errors are measured in: pixel values have a peak of 1
+DEVIATION = "standard deviation of samples, or absolute error; mean over colours, share of peak white"
+#: what AUROCs are of, in captions
+FORETOLD = {"errors": "large_errors", "new": "new_errors", "changed": "changed_classes"}
 
 
 def sheet_figures(layout: Layout, plan: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """By name, for every image of the scenario's panel: the pictures over the SNR; where maps were kept, received maps and
-    errors over the SNR, and everything at each SNR."""
-    import pandas as pd
-
+    errors over the SNR, and everything at each SNR; the samples of each system that draws any, and the worst pictures of each."""
     images = [ref["id"] for refs in plan["images"].values() for ref in refs]
     by_image: dict[str, list[Place]] = {}
     for place in panel_cells(plan["entries"], images, plan["figures"]):
         by_image.setdefault(place.image, []).append(place)
     if not by_image:
         return
-    rows, planned = read_batches(layout), [(ref["id"], ref["digest"]) for refs in plan["images"].values() for ref in refs]
-    rows = rows[pd.MultiIndex.from_frame(rows[["image", "digest"]]).isin(planned) & (rows["repeat"] == 0)].set_index(["unit", "image"])
+    stored = read_batches(layout)
+    rows = first_transmissions(stored, plan["images"])
     for image, places in by_image.items():
         shown = _Image(layout, plan, image, [_Sent(layout, plan, place, rows) for place in places])
         if shown.original is not None:
             yield from shown.figures()
+    by_system: dict[str, list[tuple[Case, _Image]]] = {}
+    for case in worst_cases(plan, stored):
+        shown = _Image(layout, plan, case.cell.image, [_Sent(layout, plan, case.cell, rows)])
+        if shown.original is not None and shown.sent[0].picture is not None:
+            by_system.setdefault(case.cell.system, []).append((case, shown))
+    for system, cases in by_system.items():
+        yield f"worst_{safe_name(system)}", _worst(cases, classes_of(plan["figures"]))
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,22 @@ class _Sent:
 
     def _labels(self, what: str) -> np.ndarray | None:
         return read_labels(self.layout.label_map(self.at.unit, self.at.image, what)) if self.arrived else None
+
+    @cached_property
+    def uncertainty(self) -> np.ndarray | None:
+        return read_plane(self.layout.uncertainty(self.at.unit, self.at.image)) if self.arrived else None
+
+    @cached_property
+    def samples(self) -> list[np.ndarray]:
+        """Those that were kept."""
+        paths = (self.layout.sample(self.at.unit, self.at.image, number) for number in count(1))
+        return list(takewhile(lambda picture: picture is not None, map(read_picture, paths))) if self.arrived else []
+
+    def uncertainty_cell(self, shades: Shades) -> Cell:
+        if self.uncertainty is None:
+            return Cell(None, "", NO_UNCERTAINTY if self.arrived else self.why_not)
+        said = [_said(f"{what}\N{NO-BREAK SPACE}{{:.2f}}", self.row, f"auroc_{column}") for what, column in FORETOLD.items()]
+        return Cell(self.uncertainty, "AUROC " + ", ".join(filter(None, said)) if any(said) else "", shades=shades)
 
     def picture_cell(self, grey: np.ndarray) -> Cell:
         """The picture, or the ``grey`` one that the receiver shows of a lost frame."""
@@ -172,13 +200,34 @@ class _Image:
             yield f"received_{name}", self._over_axis(firsts, lambda sent: sent.map_cell(sent.received, "miou_image_received"), mapped)
         if self._judge and any(sent.evaluated is not None for sent in self.sent):
             firsts = [Cell(self.original), *([self._baseline_cell] if self.truth is not None else [])]
-            yield f"errors_{name}", self._over_axis(firsts, self._errors, self.sent)
+            yield f"errors_{name}", self._over_axis(firsts, self.errors, self.sent)
         if with_map or self._judge:
             for at in dict.fromkeys(sent.at.at for sent in self.sent):
                 here = [sent for sent in self.sent if sent.at.at == at]
                 yield f"maps_{name}_{here[0].at.axis}={safe_name(str(at))}", self._at_value(here, grey, bool(with_map))
+        for system in dict.fromkeys(sent.at.system for sent in self.sent if sent.uncertainty is not None or sent.samples):
+            yield f"samples_{name}_{safe_name(system)}", self._doubts([sent for sent in self.sent if sent.at.system == system], grey)
 
-    def _errors(self, sent: _Sent) -> Cell:
+    def _doubts(self, sent: Sequence[_Sent], grey: np.ndarray) -> Figure:
+        """What one system shows, what else it may have been, how far that differs, and how far the shown one is from the truth."""
+        errors = {one.at.at: _difference(one.picture, self.original) for one in sent if one.picture is not None}
+        planes = [*errors.values(), *(one.uncertainty for one in sent if one.uncertainty is not None)]
+        shades, cells = Shades.over(planes, DEVIATION), {}
+        most = max(len(one.samples) for one in sent)
+        for one in sent:
+            row = _row_name(one.at)
+            cells[row, "shown"] = one.picture_cell(grey)
+            for number in range(most):
+                there = number < len(one.samples)
+                cells[row, f"sample {number + 1}"] = Cell(one.samples[number]) if there else Cell(None, "", one.why_not if not one.arrived else NOT_RUN)
+            cells[row, "uncertainty"] = one.uncertainty_cell(shades)
+            error = errors.get(one.at.at)
+            cells[row, "error"] = Cell(None, "", one.why_not) if error is None else Cell(error, f"mean {error.mean():.3f}", shades=shades)
+        rows, columns = list(dict.fromkeys(row for row, _ in cells)), list(dict.fromkeys(column for _, column in cells))
+        return sheet(self.original.shape[:2], {rows[0]: Cell(self.original)}, cells, rows, columns, ORIGINAL)
+
+    def errors(self, sent: _Sent) -> Cell:
+        """Where the evaluator errs in a reconstruction."""
         return sent.error_cell(sent.evaluated, self._judge, self.truth is not None, "")
 
     def _over_axis(self, firsts: Sequence[Cell], cell: Callable[[_Sent], Cell], sent: Sequence[_Sent]) -> Figure:
@@ -205,7 +254,10 @@ class _Image:
             cells |= {(seen, one.at.system): one.map_cell(one.evaluated, "miou_image") for one in sent}
             if self.truth is not None:
                 firsts[errors] = self._baseline_cell
-            cells |= {(errors, one.at.system): self._errors(one) for one in sent}
+            cells |= {(errors, one.at.system): self.errors(one) for one in sent}
+        if doubted := [one.uncertainty for one in sent if one.uncertainty is not None]:
+            shades = Shades.over(doubted, DEVIATION)
+            cells |= {("uncertainty", one.at.system): one.uncertainty_cell(shades) for one in sent}
         rows, columns = list(dict.fromkeys(row for row, _ in cells)), [one.at.system for one in sent]
         return sheet(self.original.shape[:2], firsts, cells, rows, columns, ORIGINAL, names_first=True)
 
@@ -214,3 +266,36 @@ def _row_name(place: Place) -> str:
     if place.axis == "snr_db":
         return f"{place.at:g} dB".replace("-", "−")
     return place.at if isinstance(place.at, str) else facet_title(place.axis, place.at, None)
+
+
+def _worst(cases: Sequence[tuple[Case, _Image]], classes: Sequence[str]) -> Figure:
+    """The worst pictures of one system: original and received, the evaluator's maps of both, and where it errs now."""
+    firsts, cells = {}, {}
+    for case, image in cases:
+        [sent], row = image.sent, _row_name(case.cell)
+        firsts[row] = Cell(image.original, image.name)
+        cells[row, "received"] = Cell(sent.picture)
+        cells[row, "evaluator on the original"] = Cell(image.evaluated, kinds=CLASS_KINDS)
+        cells[row, "evaluator on the received"] = sent.map_cell(sent.evaluated, "miou_image")
+        said = "; ".join(f"{what} {_counted(counts)}" for what, counts in (("lost", case.lost), ("invented", case.invented)) if counts)
+        cells[row, "errors"] = replace(image.errors(sent), caption=said)
+    columns = list(dict.fromkeys(column for _, column in cells))
+    (case, image), *_ = cases
+    return sheet(image.original.shape[:2], firsts, cells, list(firsts), columns, ORIGINAL, note=_rule(case.cell.system, classes))
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}\N{NO-BREAK SPACE}{number}" for name, number in counts.items())
+
+
+def _rule(system: str, classes: Sequence[str]) -> str:
+    names = ", ".join(classes)
+    return (
+        f"{system}. Each row is the image with the most pixels of {names} that were lost (of such a class, right on the original, wrong now) "
+        "or invented (of another class, right on the original, now taken for one of these), among first transmissions that arrived; each image once."
+    )
+
+
+def _difference(picture: np.ndarray, original: np.ndarray) -> np.ndarray:
+    """Absolute difference of two pictures uint8 [H, W, 3], mean over colours, peak 1."""
+    return abs(picture.astype("float32") - original).mean(axis=2) / 255.0

@@ -45,7 +45,7 @@ class LatentCoder:
 
     ``power`` and ``sensitivity`` float64 [C], relative: mean squares of the channels, and how much an error in them
     counts; 1 where nothing is known. ``spread`` [C]: relative deviation of the powers from picture to picture.
-    ``side_bits``: what has to be said of each picture's scale, 0 where latents have unit RMS inside the model.
+    ``encoder``: digest of what the latents follow from. ``side_bits``: what has to be said of each picture's scale, 0 where latents have unit RMS inside the model.
     ``codec``: None without tables.
     """
 
@@ -54,6 +54,7 @@ class LatentCoder:
         self.file = pretrained.file()
         self.model = pretrained.load(device)
         self.channels, self.factor = self.model.channels, self.model.factor
+        self.encoder = storage.encoder_digest(self.file)
         self.side_bits = 0 if self.model.normalised else SCALE_BITS
         known = tables.load(self.file, storage.digest(self.file))
         self.codec = None if known is None else LatentCodec(known)

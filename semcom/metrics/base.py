@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import lazy_loader as lazy
 
 from semcom import registry
+from semcom.classes import NAMES
 from semcom.component import Component
 from semcom.errors import DataError, ScenarioError, allowed
 from semcom.protocols import MapMetric, Metric, Pair
@@ -23,7 +24,8 @@ class Quantity:
     A pooled quantity has no value a row: it is the mean IoU of ``counts``, a column of confusion counts, summed over images;
     ``image`` is then the column with each image's own value. ``original`` is the column (of counts, where it is pooled) that
     says the same of the original itself, where that is not known beforehand. ``tuned_with``: the quantity whose tuned
-    settings it shares; its own if empty.
+    settings it shares; its own if empty. ``bounds``: what it cannot be below and above, nor its interval, None where there is no
+    such bound. ``event``: each row's value is 0 or 1, and the mean a probability.
     """
 
     label: str
@@ -32,6 +34,8 @@ class Quantity:
     image: str = ""
     original: str = ""
     tuned_with: str = ""
+    bounds: tuple[float | None, float | None] = (None, None)
+    event: bool = False
 
 
 #: rates that tables compute from the links' counts, never from averages of rates
@@ -122,6 +126,16 @@ class PerImage:
         with torch.no_grad():
             values = self.measure(original.to(self.device), reconstruction.to(self.device))
         return {self.column: values.to("cpu", torch.float64)}
+
+
+def labels_fault(source: object, why: str, instead: str) -> str | None:
+    """None where a source (its description) has label maps in `semcom.classes`; else one sentence: ``why`` they are needed, what
+    the source has, and what to do ``instead``."""
+    labelled, kind = getattr(source, "LABELLED", ()), getattr(source, "kind", type(source).__name__)
+    if not labelled:
+        return f"{why} label maps, and source '{kind}' has none; {instead}"
+    other = [name for name in labelled if name not in NAMES]
+    return f"{why} labels of {', '.join(NAMES)}, and source '{kind}' labels other classes ({', '.join(other[:3])}, ...); {instead}" if other else None
 
 
 def to_8bit(pixels: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,12 @@ def errors(
     return _histogram(new, truth, classes), _histogram(repaired, truth, classes)
 
 
+def invented(truth: torch.Tensor, before: torch.Tensor, now: torch.Tensor, classes: int) -> torch.Tensor:
+    """The new errors of `errors` by the class that is seen ``now``, int64 [B, K]; one that is not known has no class."""
+    counted = (truth >= 0) & (truth < classes) & (before == truth) & (now != truth) & (now >= 0) & (now < classes)
+    return _histogram(counted, now, classes)
+
+
 def pixel_accuracy(counts: torch.Tensor) -> torch.Tensor:
     """Share of counted pixels that are right, float64 [B]; nan where none is counted."""
     return _right(counts).sum(1) / counts.sum((1, 2)).double()

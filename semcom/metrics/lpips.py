@@ -60,7 +60,7 @@ class LPIPSAlex(_LPIPS):
     """
 
     kind: Literal["lpips_alex"] = "lpips_alex"
-    COLUMNS: ClassVar = {"lpips_alex": Quantity("LPIPS (AlexNet)", "lower")}
+    COLUMNS: ClassVar = {"lpips_alex": Quantity("LPIPS (AlexNet)", "lower", bounds=(0.0, None))}
     BACKBONE: ClassVar = ALEX
     SMALLEST: ClassVar = 31
 
@@ -81,7 +81,7 @@ class LPIPSVGG(_LPIPS):
     """
 
     kind: Literal["lpips_vgg"] = "lpips_vgg"
-    COLUMNS: ClassVar = {"lpips_vgg": Quantity("LPIPS (VGG)", "lower")}
+    COLUMNS: ClassVar = {"lpips_vgg": Quantity("LPIPS (VGG)", "lower", bounds=(0.0, None))}
     BACKBONE: ClassVar = VGG
     SMALLEST: ClassVar = 16
 
@@ -102,7 +102,7 @@ class LPIPSSqueeze(_LPIPS):
     """
 
     kind: Literal["lpips_squeeze"] = "lpips_squeeze"
-    COLUMNS: ClassVar = {"lpips_squeeze": Quantity("LPIPS (SqueezeNet)", "lower")}
+    COLUMNS: ClassVar = {"lpips_squeeze": Quantity("LPIPS (SqueezeNet)", "lower", bounds=(0.0, None))}
     BACKBONE: ClassVar = SQUEEZE
     SMALLEST: ClassVar = 17
 

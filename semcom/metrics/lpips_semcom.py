@@ -39,7 +39,7 @@ class LPIPSSemcom(MetricDescription):
     """
 
     kind: Literal["lpips_semcom"] = "lpips_semcom"
-    COLUMNS: ClassVar = {"lpips_semcom": Quantity("LPIPS construction (own encoder)", "lower")}
+    COLUMNS: ClassVar = {"lpips_semcom": Quantity("LPIPS construction (own encoder)", "lower", bounds=(0.0, None))}
     autoencoder: str = Field(DEFAULT, min_length=1, description="weights that ship, a local folder or file, or a hub id")
     revision: str | None = Field(None, description="commit of a hub id, 40 hex digits")
 

@@ -56,7 +56,7 @@ class MSSSIM(_MultiScale):
     """
 
     kind: Literal["ms_ssim"] = "ms_ssim"
-    COLUMNS: ClassVar = {"ms_ssim": Quantity("MS-SSIM", "higher")}
+    COLUMNS: ClassVar = {"ms_ssim": Quantity("MS-SSIM", "higher", bounds=(-1.0, 1.0))}
     WEIGHTS: ClassVar = FIVE_SCALES
 
 
@@ -77,7 +77,7 @@ class MSSSIM4(_MultiScale):
     """
 
     kind: Literal["ms_ssim_4"] = "ms_ssim_4"
-    COLUMNS: ClassVar = {"ms_ssim_4": Quantity("MS-SSIM (4 scales)", "higher")}
+    COLUMNS: ClassVar = {"ms_ssim_4": Quantity("MS-SSIM (4 scales)", "higher", bounds=(-1.0, 1.0))}
     WEIGHTS: ClassVar = FOUR_SCALES
 
 

@@ -29,7 +29,7 @@ class SSIM(MetricDescription):
     """
 
     kind: Literal["ssim"] = "ssim"
-    COLUMNS: ClassVar = {"ssim": Quantity("SSIM", "higher")}
+    COLUMNS: ClassVar = {"ssim": Quantity("SSIM", "higher", bounds=(-1.0, 1.0))}
 
     def check(self, size: tuple[int, int]) -> str | None:
         if min(size) >= structure.WINDOW:

@@ -48,6 +48,8 @@ class Autoencoder(nn.Module):
     def __init__(self, net: nn.Module, normalised: bool = True):
         super().__init__()
         self.net, self.normalised = net, normalised
+        #: in training: latents stay what they are, and only the decoder learns
+        self.keeps_latents = False
         self.register_buffer("mean", torch.zeros(self.channels))
         self.register_buffer("power", torch.ones(self.channels))
 
@@ -93,7 +95,9 @@ class Autoencoder(nn.Module):
 
         ``noise_std`` [B, 1, 1, 1] or [B, C, h, w] scales ``noise`` [B, C, h, w] of unit variance.
         """
-        raw, mask = self._raw(pixels), leading(sent, self.channels)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.keeps_latents):
+            raw = self._raw(pixels)
+        mask = leading(sent, self.channels)
         power = (self.power[None, :, None, None] * mask) / (self.power[None, :, None, None] * mask).sum(1, keepdim=True)
         power = power * mask.sum(1, keepdim=True)
         latents = unit_rms(raw, mask)
@@ -103,7 +107,7 @@ class Autoencoder(nn.Module):
         encoded = self.net.encode(nn.functional.pixel_unshuffle(pixels * 2.0 - 1.0, self.patch))
         raw = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
         raw = raw.float()
-        if self.training:
+        if self.training and not self.keeps_latents:
             self._follow(raw.detach())
         return raw - self.mean[None, :, None, None]
 

@@ -6,10 +6,10 @@
 
     latents -> linear map (starts as SoftCast) ---------------------------+-> coloured, inverse DCT -+-> pixels
             +-> residual blocks at 1/8 -----------------------------------+                          |
-                                       +-> residual block at 1/4 -> shuffle 4 -----------------------+
+                                       +-> at 1/4 (-> at 1/2) -> shuffle ----------------------------+
 
-Its convolutions work at an eighth of the resolution, but for two at a quarter: a training step costs a fraction of
-AutoencoderTiny's, whose widest layers see every pixel.
+Most of its convolutions work at an eighth of the resolution: a training step costs a fraction of AutoencoderTiny's, whose
+widest layers see every pixel.
 """
 
 from __future__ import annotations
@@ -43,14 +43,23 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
     FACTOR = FACTOR
     #: latents keep their means, which say how a picture was scaled
     KEEPS_MEAN = True
+    #: what keeps half precision where the rest is stored in 8 bits: latents are a format, which others were trained on
+    EXACT = ("encoder.",)
 
     @register_to_config
     def __init__(
-        self, latent_channels: int = 16, width: int = 128, fine_width: int = 64, encoder_blocks: int = 3, decoder_blocks: int = 5
+        self,
+        latent_channels: int = 16,
+        width: int = 128,
+        fine_width: int = 64,
+        encoder_blocks: int = 3,
+        decoder_blocks: tuple[int, ...] = (5, 1),
     ):
+        """``width``: features at 1/8; ``fine_width``: of the decoder at 1/4, half as many at 1/2; ``decoder_blocks``: residual
+        blocks there, at 1/8, at 1/4 and, where there are three numbers, at 1/2."""
         super().__init__()
         variance, basis = block_transform()
-        self.encoder = Encoder(latent_channels, width, fine_width, encoder_blocks)
+        self.encoder = Encoder(latent_channels, width, encoder_blocks)
         self.decoder = Decoder(latent_channels, width, fine_width, decoder_blocks)
         # these follow from a closed-form spectrum, so they need no place in a file of weights
         self.register_buffer("white", (basis / variance.sqrt()[:, None]).float()[:, :, None, None], persistent=False)
@@ -68,7 +77,7 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
         scale = ((sent * self.typical).sum(1) / sent.sum(1).clamp(min=1.0)).clamp(min=TINY).sqrt()
         coefficients, detail = self.decoder(latents, scale[:, None, None, None])
         coarse = functional.pixel_shuffle(functional.conv2d(coefficients, self.colour), FACTOR)
-        return SimpleNamespace(sample=2.0 * (coarse.float() + functional.pixel_shuffle(detail, FINE).float()))
+        return SimpleNamespace(sample=2.0 * (coarse.float() + functional.pixel_shuffle(detail, self.decoder.finest).float()))
 
     @torch.no_grad()
     def _start(self, variance: torch.Tensor, basis: torch.Tensor) -> None:
@@ -89,8 +98,9 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
 class Encoder(nn.Module):
     """Pixels around 0 and their whitened coefficients to latents."""
 
-    def __init__(self, channels: int, width: int, fine: int, blocks: int):
+    def __init__(self, channels: int, width: int, blocks: int):
         super().__init__()
+        fine = width // 2
         self.linear = conv(COEFFICIENTS, channels)
         self.stem = conv(3 * FINE**2, fine)
         self.down = nn.Conv2d(fine, width, FACTOR // FINE, stride=FACTOR // FINE)
@@ -106,18 +116,26 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents to whitened coefficients, and to details that blocks of pixels do not hold."""
 
-    def __init__(self, channels: int, width: int, fine: int, blocks: int):
+    def __init__(self, channels: int, width: int, fine: int, blocks: tuple[int, ...]):
         super().__init__()
+        if not 2 <= len(blocks) <= 3:
+            raise ValueError(f"blocks is {list(blocks)}; expected two or three numbers: residual blocks at 1/8, 1/4 (and 1/2)")
+        #: pixels of a position of the finest features, along each side
+        self.finest = FACTOR // 2 ** (len(blocks) - 1)
+        widths = (width, fine, fine // 2)[: len(blocks)]
         self.linear = conv(channels, COEFFICIENTS)
         self.stem = conv(channels, width)
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(Block(features) for _ in range(count))) for features, count in zip(widths, blocks, strict=True)
+        )
+        self.ups = nn.ModuleList(nn.Conv2d(coarse, 4 * finer, 1) for coarse, finer in zip(widths, widths[1:], strict=False))
         self.mix = zero(nn.Conv2d(width, COEFFICIENTS, 1))
-        self.up = nn.Conv2d(width, fine * (FACTOR // FINE) ** 2, 1)
-        self.fine = Block(fine)
-        self.head = zero(conv(fine, 3 * FINE**2))
+        self.head = zero(conv(widths[-1], 3 * self.finest**2))
 
     def forward(self, latents: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """([B, 192, h, w], [B, 48, 2h, 2w]) from latents [B, C, h, w] and their ``scale`` [B, 1, 1, 1]."""
-        x = self.blocks(self.stem(latents))
-        fine = self.fine(functional.pixel_shuffle(self.up(x), FACTOR // FINE))
-        return self.linear(latents * scale) + self.mix(x), self.head(fine)
+        """([B, 192, h, w], [B, 3 f^2, 8h/f, 8w/f]), f = ``finest``, from latents [B, C, h, w] and their ``scale`` [B, 1, 1, 1]."""
+        x = self.levels[0](self.stem(latents))
+        coefficients = self.linear(latents * scale) + self.mix(x)
+        for up, level in zip(self.ups, self.levels[1:], strict=True):
+            x = level(functional.pixel_shuffle(up(x), 2))
+        return coefficients, self.head(x)

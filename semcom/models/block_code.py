@@ -69,3 +69,20 @@ def zero(layer: nn.Module) -> nn.Module:
 
 def unshuffled(pixels: torch.Tensor, factor: int) -> torch.Tensor:
     return functional.pixel_unshuffle(pixels, factor).contiguous(memory_format=torch.channels_last)
+
+
+def resized(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Planes [B, P, H, W] at another size (h, w): means over the area of a place, or the value there where they are coarser."""
+    given = tuple(planes.shape[2:])
+    if given == tuple(size):
+        return planes
+    if all(have % want == 0 for have, want in zip(given, size, strict=True)):
+        return functional.avg_pool2d(planes, [have // want for have, want in zip(given, size, strict=True)])
+    if any(have > want for have, want in zip(given, size, strict=True)):
+        return functional.adaptive_avg_pool2d(planes, size)
+    return functional.interpolate(planes, size, mode="nearest-exact")
+
+
+def normal(x: torch.Tensor) -> torch.Tensor:
+    """Features of mean 0 and variance 1 at each position: cheap on a CPU, where axes lie channels-last."""
+    return functional.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2)

@@ -18,7 +18,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
-from semcom.models.block_code import zero
+from semcom.models.block_code import conv, normal, resized, zero
 
 #: classes of a map: CamVid's eleven, and void
 CLASSES = 12
@@ -49,23 +49,37 @@ class LatentDenoiser(ModelMixin, ConfigMixin):
         blocks: tuple[int, int, int] = (1, 1, 2),
         heads: int = 5,
         embedding: int = 256,
+        fast: bool = False,
     ):
         """``power``: mean square of each latent channel. ``widths``, ``blocks``: features, and residual blocks on the
-        way down and as many on the way up, at the latents' resolution, half and a quarter of it."""
+        way down and as many on the way up, at the latents' resolution, half and a quarter of it. ``fast``: the same weights
+        have a second mode, which starts as the first and may learn to show in one evaluation what the first shows in several."""
         super().__init__()
         self.channels = len(power)
         self.register_buffer("deviation", torch.tensor(power, dtype=torch.float32).sqrt()[:, None, None], persistent=False)
-        self.embed = nn.Sequential(nn.Linear(2 * self.channels + 1, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        seen = 2 * self.channels + 1
+        self.embed = nn.Sequential(nn.Linear(seen, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
         self.stem = conv(3 * self.channels + PLANES * FINER**2, widths[0])
         self.net = Level(widths, blocks, heads, embedding)
         self.head = zero(conv(widths[0], self.channels))
+        if fast:
+            self.fast_embed, self.fast_head = zero(nn.Linear(seen, embedding)), zero(conv(widths[0], self.channels))
 
-    def forward(self, x: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
+    @property
+    def has_fast(self) -> bool:
+        return self.config.fast
+
+    def forward(
+        self, x: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None = None, fast: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """``fast`` bool [B]: rows in the second mode; None for none."""
         skip, scale_in, scale_out = preconditioning(sigma, self.deviation)
         x = torch.where(sigma.isfinite(), x, 0.0)
-        return skip * x + scale_out * self.residual(scale_in * x, sigma, planes)
+        return skip * x + scale_out * self.residual(scale_in * x, sigma, planes, fast)
 
-    def residual(self, scaled: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
+    def residual(
+        self, scaled: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None = None, fast: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """F: what the network is trained for, of unit variance an element; ``scaled`` is c_in x."""
         level = log_ratio(sigma, self.deviation)
         known = 1.0 / (1.0 + (sigma / self.deviation).square())
@@ -74,8 +88,13 @@ class LatentDenoiser(ModelMixin, ConfigMixin):
         summary = torch.cat([level.mean(dim=(2, 3)), known.mean(dim=(2, 3)), planes[:, -1:].mean(dim=(2, 3))], dim=1)
         features = torch.cat([scaled, level, known, functional.pixel_unshuffle(planes, FINER)], dim=1)
         features, (height, width) = _whole(features), scaled.shape[2:]
-        features = self.stem(features.contiguous(memory_format=torch.channels_last))
-        out = self.head(functional.silu(normal(self.net(features, self.embed(summary)))))
+        features, embedding = self.stem(features.contiguous(memory_format=torch.channels_last)), self.embed(summary)
+        if fast is not None:
+            embedding = embedding + fast[:, None] * self.fast_embed(summary)
+        features = functional.silu(normal(self.net(features, embedding)))
+        out = self.head(features)
+        if fast is not None:
+            out = out + fast[:, None, None, None] * self.fast_head(features)
         return out[:, :, :height, :width].float()
 
 
@@ -102,12 +121,7 @@ def planes_of(probabilities: torch.Tensor, known: torch.Tensor, size: tuple[int,
     place, or the value there where the map is coarser.
     """
     planes = torch.cat([probabilities.float() * known[:, None], known[:, None].float()], dim=1)
-    wanted = (FINER * size[0], FINER * size[1])
-    if all(given % side == 0 for given, side in zip(planes.shape[2:], wanted, strict=True)):
-        return functional.avg_pool2d(planes, [given // side for given, side in zip(planes.shape[2:], wanted, strict=True)])
-    if any(given > side for given, side in zip(planes.shape[2:], wanted, strict=True)):
-        return functional.adaptive_avg_pool2d(planes, wanted)
-    return functional.interpolate(planes, wanted, mode="nearest-exact")
+    return resized(planes, (FINER * size[0], FINER * size[1]))
 
 
 class Level(nn.Module):
@@ -169,15 +183,6 @@ class Attention(nn.Module):
         )
         seen = functional.scaled_dot_product_attention(query, key, value)
         return x + self.out(seen.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:]))
-
-
-def normal(x: torch.Tensor) -> torch.Tensor:
-    """Features of mean 0 and variance 1 at each position: cheap on a CPU, where axes lie channels-last."""
-    return functional.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2)
-
-
-def conv(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def _first(count: int) -> list[bool]:

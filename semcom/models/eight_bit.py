@@ -12,8 +12,9 @@ SCALE = ".scale"
 LARGEST = 127
 
 
-def quantise(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Matrices and kernels as int8 [out, ...] with a float32 scale [out]; vectors and scalars in half precision.
+def quantise(state: Mapping[str, torch.Tensor], exact: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:
+    """Matrices and kernels as int8 [out, ...] with a float32 scale [out]; vectors and scalars in half precision, and so
+    is what a name in ``exact`` begins.
 
     A value w of channel c becomes round(w / scale_c), scale_c = max |w| / 127: the error is at most scale_c / 2.
     """
@@ -21,7 +22,7 @@ def quantise(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     for name, value in state.items():
         if not value.is_floating_point():
             result[name] = value
-        elif value.ndim < 2:
+        elif value.ndim < 2 or name.startswith(exact):
             result[name] = value.half()
         else:
             flat = value.float().flatten(1)

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 HALF, INT8 = "diffusion_pytorch_model.safetensors", "weights_int8.safetensors"
 FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
+#: what a folder of a whole pipeline of diffusers says of its parts
+INDEX = "model_index.json"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
+#: how the names of an autoencoder's tensors begin that only its decoder uses
+DECODER = ("decoder.", "post_quant_conv.")
 #: statistics of a batch normalisation that has seen nothing
 NEW_STATISTICS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 #: networks of our own that are saved as diffusers' are: class -> module
@@ -30,6 +35,8 @@ OWN = {
     "JSCC": "semcom.models.jscc",
     "Segmenter": "semcom.models.segmenter.network",
     "LatentDenoiser": "semcom.models.denoiser",
+    "SpadeGenerator": "semcom.models.spade_generator",
+    "SemanticUNet": "semcom.models.semantic_unet",
 }
 
 
@@ -50,7 +57,7 @@ def save_network(net: nn.Module, folder: Path, precision: str = "half") -> Path:
     else:
         small.save_config(folder)
         state = {name: value for name, value in small.state_dict().items() if not _as_in_a_new_network(name, value)}
-        save_file({name: value.contiguous() for name, value in quantise(state).items()}, path, metadata={"format": "pt"})
+        save_file({name: value.contiguous() for name, value in quantise(state, exact=getattr(net, "EXACT", ())).items()}, path, metadata={"format": "pt"})
     return path
 
 
@@ -135,6 +142,34 @@ def digest(path: Path) -> str:
         raise WeightsError(f"'{path}' cannot be read ({error.strerror or error})") from error
 
 
+def encoder_digest(path: Path) -> str:
+    """SHA-256 of all of an autoencoder's tensors but its decoder's: what its latents follow from, whoever decodes them."""
+    import torch
+
+    hashed = hashlib.sha256()
+    for name, value in sorted(read_state(path).items()):
+        if not name.startswith(DECODER):
+            hashed.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            hashed.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does, so that what was read of it may be kept."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def stamped_digest(path: Path) -> str | None:
+    """SHA-256 of a file, read once as long as it does not change; None where there is none. Raises: WeightsError."""
+    return _kept_digest(path, stamp(path)) if path.is_file() else None
+
+
+@lru_cache(maxsize=256)
+def _kept_digest(path: Path, seen: tuple[int, int]) -> str:
+    return digest(path)
+
+
 def facts(folder: Path) -> dict[str, Any]:
     """What a folder says of its weights beside diffusers' config; empty for weights that are not ours."""
     path = folder / FACTS
@@ -145,10 +180,10 @@ def write_facts(folder: Path, values: dict[str, Any]) -> None:
     write_json(folder / FACTS, values)
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Whole or not at all."""
+def write_json(path: Path, values: dict[str, Any], indent: int | None = 2) -> None:
+    """Whole or not at all; ``indent=None``: in one line."""
     temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(values, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import lazy_loader as lazy
-import numpy as np
 from pydantic import Field
 
 from semcom.component import Component
 from semcom.diffusion import samplers, steps
+from semcom.diffusion.draws import Draws, Rows, with_samples
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import LatentCoder, coder
+from semcom.latents.dequantised import dequantised
 from semcom.latents.named import NamedAutoencoder
-from semcom.latents.received import Arrived, arrived
+from semcom.latents.received import Latents, arrived, whole
 from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.rng import Streams
-from semcom.types import GREY, Received, ReceivedReals, Reconstruction
+from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
 
 if TYPE_CHECKING:
     from semcom.models.denoiser import LatentDenoiser
@@ -56,8 +56,14 @@ class LatentDiffusion(NamedAutoencoder):
     latents (`map_and_latent`), or alone (`segmentation_map`, `index_map`, `physical_map`): then the picture is invented from it. Generation invents: what is sharp need not be true. `samples`
     draws so many pictures of what may have been sent, and how far they differ is the uncertainty of each pixel.
 
+    `steps: fast` is one evaluation in a second mode of the same weights, where they have one: it was trained for the picture that the
+    decoder makes of it, of all channels. Where no latent arrived at all, the first mode makes the picture in several steps.
+
     The denoiser estimates channels that were not sent, too. A decoder that was trained to do without them does better
     without until these are known well: `decode: sent` leaves them out, and `all` is for receivers with a good map.
+
+    Latents may have come as bits, too (`vae_latent_quantised`): the values that the coder restores are as noisy as its steps are wide,
+    with a level for each element (`semcom.latents.dequantised`); a code that did not arrive is a latent that did not.
 
     Latents have unit RMS over the channels that were sent; the denoiser knows those channels' usual power, and was trained with
     pictures in the scale that this leaves. Give transmit and receive the same autoencoder.
@@ -72,12 +78,14 @@ class LatentDiffusion(NamedAutoencoder):
     """
 
     #: `map_and_latent` is understood as one of these
-    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"}) | MAPS
+    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"}) | MAPS
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
     weights: str = Field("latent_denoiser", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
-    steps: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
-        "auto", description="evaluations of the denoiser on the way (heun: about two a step); auto: from the noise level; 0: none"
+    steps: Literal["auto", "fast"] | Annotated[int, Field(ge=0)] = Field(
+        "auto",
+        description="evaluations of the denoiser on the way (heun: about two a step); auto: from the noise level; 0: none; "
+        "fast: one, in the weights' fast mode",
     )
     solver: Literal["euler", "heun", "multistep", "ancestral"] = Field(
         "multistep", description="ODE of first or second order, or the reverse stochastic process (ancestral)"
@@ -116,16 +124,18 @@ class LatentDiffusion(NamedAutoencoder):
     def build(self, context: Context) -> DiffusionReceiver:
         made, source = coder(self.pretrained, context.device), Shipped(self.weights, "LatentDenoiser")
         network, of = source.load(context.device), source.facts().get("of", {})
-        if made.side_bits or network.channels != made.channels or of.get("sha256", self._digest()) != self._digest():
+        if made.side_bits or network.channels != made.channels or of.get("encoder", made.encoder) != made.encoder:
             name = of.get("name", "another autoencoder")
             raise ScenarioError(
                 f"receive: latent_diffusion has weights '{self.weights}', which are of the latents of '{name}', and names the "
                 f"autoencoder '{self.autoencoder}'; train a denoiser for it (recipes/latent_denoiser.yaml), or name that one"
             )
+        if self.steps == "fast" and not network.has_fast:
+            raise ScenarioError(
+                f"receive: latent_diffusion has steps: fast, and its weights '{self.weights}' have no fast mode; give a number of "
+                "steps or auto, or train the mode (recipes/latent_denoiser_fast.yaml)"
+            )
         return DiffusionReceiver(self, made, network)
-
-    def _digest(self) -> str:
-        return self.identity()["autoencoder"]["weights"]
 
 
 class DiffusionReceiver:
@@ -133,54 +143,49 @@ class DiffusionReceiver:
 
     def __init__(self, description: LatentDiffusion, made: LatentCoder, network: LatentDenoiser):
         self.how, self.coder, self.network = description, made, network
+        self.fast = description.steps == "fast"
         self._power = torch.tensor(made.power, dtype=torch.float32, device=made.device)
 
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         part = received.parts.get("latent")
         if isinstance(part, ReceivedReals):
-            found = arrived(self.coder, part)
-            values, sigma = self.whole(found)
-            clean, ok = self._clean(found), part.ok.to(values.device)
-        elif part is None and MAP in received.parts:
-            found, (values, sigma) = None, self._nothing(len(streams), received.image_size)
-            clean = ok = torch.zeros(len(values), dtype=torch.bool, device=values.device)
-        else:
-            raise ScenarioError("receive: latent_diffusion needs the real part 'latent' of `transmit: vae_latent`, or a label map")
+            return self.shown(arrived(self.coder, part), part.ok, received, streams)
+        if isinstance(part, ReceivedBits):
+            found = dequantised(self.coder, part, received.image_size)
+            return self.shown(found, found.ok, received, streams)
+        if MAP in received.parts:
+            return self.shown(None, torch.zeros(len(streams), dtype=torch.bool), received, streams)
+        raise ScenarioError("receive: latent_diffusion needs the part 'latent' of `transmit: vae_latent`, or a label map")
+
+    def shown(self, found: Latents | None, ok: torch.Tensor, received: Received, streams: Streams) -> Reconstruction:
+        """Pictures of the latents that were found in a message, where there are any, and of the map in it; ``ok`` bool [B]."""
+        values, sigma = self._nothing(len(streams), received.image_size) if found is None else self.whole(found)
+        clean, ok = self._clean(found, len(values)), ok.to(values.device)
         planes = self._planes(received, values)
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
-        counts, draws = self._evaluations(sigma, clean), _Draws(streams, values)
+        counts, draws = self._evaluations(sigma, clean), Draws(streams, values.shape[1:], values.device)
         sent = 0 if found is None else found.values.shape[1]
-        pixels = self._pictures(self._generated(values, sigma, planes, counts, self.how.solver, draws("shown")), sigma, sent)
+        latents = self._generated(values, sigma, planes, counts, self.how.solver, draws("shown"), self.fast)
+        pixels = self._pictures(latents, sigma, 0 if self.fast else sent)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
-            plain = self.coder.pictures(found.linear())
-            pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), plain, pixels)
+            pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), found.plain(self.coder), pixels)
         made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok, self._labels(received))
         return self._with_samples(made, values, sigma, planes, sent, draws) if self.how.samples else made
 
-    def whole(self, found: Arrived) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived.
-
-        Latents of unit RMS over n channels times the usual RMS of these among all: within what this picture's leading channels
-        are stronger or weaker than usual, the scale of all C channels (`semcom.train.denoiser.levels` trains with the same).
-        """
-        values, sigma = found.unbiased()
-        count = values.shape[1]
-        usual = self._power[:count].mean().sqrt()
-        padding = (0, 0, 0, 0, 0, len(self._power) - count)
-        pad = torch.nn.functional.pad
-        return pad(values * usual, padding), pad(sigma * usual, padding, value=math.inf)
+    def whole(self, found: Latents) -> tuple[torch.Tensor, torch.Tensor]:
+        """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived."""
+        return whole(found, self._power)
 
     def _nothing(self, rows: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         """As `whole`, of a message without latents."""
         values = torch.zeros((rows, len(self._power), *self.coder.grid(size)), device=self._power.device)
         return values, torch.full_like(values, math.inf)
 
-    def _clean(self, found: Arrived) -> torch.Tensor:
+    def _clean(self, found: Latents | None, rows: int) -> torch.Tensor:
         """bool [B]: all channels were sent and arrived at the SNR from which there is nothing to add, or better."""
-        if self.how.hand_over_db is None or found.values.shape[1] < len(self._power):
-            return torch.zeros(len(found.values), dtype=torch.bool, device=found.values.device)
-        most = 10.0 ** (-self.how.hand_over_db / 20.0)
-        return (found.there & (found.noise_std <= most) & (found.gain > 0)).flatten(1).all(1)
+        if self.how.hand_over_db is None or found is None or found.values.shape[1] < len(self._power):
+            return torch.zeros(rows, dtype=torch.bool)
+        return found.within(10.0 ** (-self.how.hand_over_db / 20.0))
 
     def _evaluations(self, sigma: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         """int64 [B]: how many evaluations each row takes."""
@@ -189,7 +194,9 @@ class DiffusionReceiver:
             limits = torch.tensor([limit for limit, _ in EVALUATIONS])
             counts = torch.tensor([count for _, count in EVALUATIONS])[torch.bucketize(start, limits)]
         else:
-            counts = torch.full((len(sigma),), int(self.how.steps))
+            counts = torch.full((len(sigma),), 1 if self.fast else self.how.steps)
+            if self.fast:  # the mode starts from latents; without any, a picture takes the steps of the first mode
+                counts[sigma.isinf().flatten(1).all(1).cpu()] = EVALUATIONS[-1][1]
         return torch.where(clean.cpu(), 0, counts)
 
     def _planes(self, received: Received, values: torch.Tensor) -> torch.Tensor | None:
@@ -211,7 +218,8 @@ class DiffusionReceiver:
         return received_map(received).labels.to(self.coder.device)
 
     def _generated(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: _Rows
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows,
+        fast: bool = False,
     ) -> torch.Tensor:
         """Latents [B, C, h, w]; rows that take as many evaluations pass together."""
         made = torch.zeros_like(values)
@@ -219,26 +227,26 @@ class DiffusionReceiver:
             for rows in (counts == count).nonzero()[:, 0].split(TOGETHER) if count else ():
                 some = rows.to(values.device)
                 shown = None if planes is None else planes[some]
-                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows))
+                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows), fast)
         return made
 
     def _sampled(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable, fast: bool
     ) -> torch.Tensor:
         with torch.no_grad(), torch.autocast(values.device.type, torch.bfloat16, enabled=self.how.precision == "bf16"):
             if count == 1:  # the estimate itself, of a sample of the posterior too
-                return self._denoiser(planes)(values, sigma)
+                return self._denoiser(planes, fast)(values, sigma)
             # heun looks twice at each step but the first and the last
             stops = max(2, count // 2 + 1) if solver == "heun" else count
             levels = steps.times(steps.start_of(sigma), stops)
             return samplers.SOLVERS[solver](self._denoiser(planes), values, sigma, levels, fresh)
 
-    def _denoiser(self, planes: torch.Tensor | None) -> samplers.Denoise:
+    def _denoiser(self, planes: torch.Tensor | None, fast: bool = False) -> samplers.Denoise:
         def without(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            return self.network(x, sigma)
+            return self.network(x, sigma, None, _all(x, fast))
 
         def with_map(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            return self.network(x, sigma, planes)
+            return self.network(x, sigma, planes, _all(x, fast))
 
         return without if planes is None else samplers.guided(with_map, without, self.how.guidance)
 
@@ -253,7 +261,7 @@ class DiffusionReceiver:
         return pixels
 
     def _with_samples(
-        self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: _Draws
+        self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: Draws
     ) -> Reconstruction:
         """With samples of the posterior, and their deviation at each pixel."""
         counts = torch.full((len(values),), OF_A_SAMPLE)
@@ -261,31 +269,9 @@ class DiffusionReceiver:
             self._pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")), sigma, sent)
             for number in range(self.how.samples)
         ]
-        stack = torch.where(made.ok[:, None, None, None, None], torch.stack(drawn, dim=1), GREY)
-        spread = stack.std(dim=1, unbiased=self.how.samples > 1).mean(dim=1)
-        return replace(made, samples=stack, uncertainty=spread)
+        return with_samples(made, drawn)
 
 
-class _Draws:
-    """The decoder's random numbers: a stream a row and purpose, whatever rows pass together."""
-
-    def __init__(self, streams: Streams, like: torch.Tensor):
-        self.streams, self.shape, self.device = streams, like.shape[1:], like.device
-
-    def __call__(self, purpose: str) -> _Rows:
-        rows = [self.streams.generator(f"decoder {purpose}", row) for row in range(len(self.streams))]
-        return _Rows(rows, tuple(self.shape), self.device)
-
-
-class _Rows:
-    """Fresh noise of unit variance, a draw a call."""
-
-    def __init__(self, generators: list[np.random.Generator], shape: tuple[int, ...], device: torch.device):
-        self.generators, self.shape, self.device = generators, shape, device
-
-    def select(self, rows: torch.Tensor) -> _Rows:
-        return _Rows([self.generators[row] for row in rows.tolist()], self.shape, self.device)
-
-    def __call__(self) -> torch.Tensor:
-        drawn = np.stack([rng.standard_normal(self.shape, dtype=np.float32) for rng in self.generators])
-        return torch.from_numpy(drawn).to(self.device)
+def _all(x: torch.Tensor, fast: bool) -> torch.Tensor | None:
+    """All rows in the fast mode, or none."""
+    return torch.ones(len(x), dtype=torch.bool, device=x.device) if fast else None

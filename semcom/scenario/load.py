@@ -19,7 +19,11 @@ from semcom.scenario.axis_reader import AxisReader
 from semcom.scenario.components import find, parse, unfold
 from semcom.scenario.paths import order, split
 from semcom.scenario.scenario import Scenario, Section, axes_of, ratio, resolve, targets, text_of
+<<<<<<< HEAD
 from semcom.scenario.schema import Classes, Curves, Figures, Panel, ScenarioFile, Tuning
+=======
+from semcom.scenario.schema import Classes, Curves, Figures, Inventions, Panel, ScenarioFile
+>>>>>>> invents
 from semcom.scenario.sentences import given, problems
 from semcom.scenario.systems import ROLES, SystemSpec
 from semcom.scenario.yaml_file import Document, Keys, Problem, read_file
@@ -306,16 +310,21 @@ class _Checker:
         if lines != "systems" and (lines not in self.axes or lines == axis) and "sweep" not in self._broken:
             others = ["systems", *(other for other in self.axes if other != axis)]
             self.problems.append(Problem(("figures", "curves", "lines"), f"'{lines}' cannot be the lines; {allowed(lines, others)}"))
-        chosen = {name: self._chosen(name, getattr(figures, name)) for name in ("panel", "classes")}
+        chosen = {name: self._chosen(name, getattr(figures, name)) for name in ("panel", "classes", "inventions")}
         drawn = tuple(dict.fromkeys(column for metric in shown for column in names.get(metric, ())))
         curves = Curves(
             axis=axis or next((other for other in reversed(self.axes) if other != lines), None),
             lines=lines,
             metrics=drawn or tuple(c for m in metrics for c in columns(m)),
         )
-        return Figures(curves=curves, panel=Panel(images=figures.panel.images, **chosen["panel"]), classes=Classes(**chosen["classes"]))
+        return Figures(
+            curves=curves,
+            panel=Panel(images=figures.panel.images, **chosen["panel"]),
+            classes=Classes(**chosen["classes"]),
+            inventions=Inventions(classes=figures.inventions.classes, **chosen["inventions"]),
+        )
 
-    def _chosen(self, name: str, section: Panel | Classes) -> dict[str, tuple]:
+    def _chosen(self, name: str, section: Panel | Classes | Inventions) -> dict[str, tuple]:
         """The SNRs and the systems of a section of the figures, these as figures call them."""
         swept = self.axes.get("snr_db", (self.data.get("snr_db"),))
         for index, snr_db in enumerate(section.snr_db):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from semcom.classes import NAMES
 from semcom.errors import allowed
 from semcom.scenario.axes import Grid
 
@@ -61,12 +62,21 @@ class Classes(Section):
     systems: tuple[ShownName, ...] = Field((), description="the systems whose bars are drawn, by name; all but references if left out")
 
 
+class Inventions(Section):
+    """What is wrong that was right on the original: curves of classes, and the worst pictures. Where semantic metrics are measured."""
+
+    classes: tuple[Literal[NAMES], ...] = Field((), description="the classes that are looked at; car, pedestrian, bicyclist and sign if left out")
+    snr_db: tuple[float, ...] = Field((), description="rows of the worst pictures, dB, of the swept values; a few of them if left out")
+    systems: tuple[ShownName, ...] = Field((), description="the systems whose worst pictures are shown, by name; all but references if left out")
+
+
 class Figures(Section):
     """What is drawn. Changes no number."""
 
     curves: Curves = Field(Curves(), description="metrics over one axis")
     panel: Panel = Field(Panel(), description="reconstructed pictures side by side, with their label maps where there are any")
     classes: Classes = Field(Classes(), description="IoU of each class as bars")
+    inventions: Inventions = Field(Inventions(), description="what was lost and what was invented, class by class and at its worst")
 
 
 class Tuning(Section):

@@ -95,8 +95,25 @@ def ratio_interval(
     if wrong in (0.0, total):
         return _one_sided(wrong, total, level, trials)
     statistic = ratio(errors.cluster_sums(errors.values), trials.cluster_sums(trials.values))
-    interval = over_clusters(statistic, trials, level, seed, resamples)
-    return replace(interval, low=float(np.clip(interval.low, 0.0, 1.0)), high=float(np.clip(interval.high, 0.0, 1.0)))
+    return within(over_clusters(statistic, trials, level, seed, resamples), 0.0, 1.0)
+
+
+def probability_interval(sample: Sample, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """The mean over images of what happened (1) or did not (0), as `mean_interval`; a bound as in `ratio_interval` where it never did."""
+    happened = sample.values.sum()
+    if len(sample) and happened in (0.0, len(sample)):
+        return _one_sided(happened, len(sample), level, sample)
+    return within(mean_interval(sample, level=level, seed=seed, resamples=resamples), 0.0, 1.0)
+
+
+def within(interval: Interval, least: float | None, most: float | None) -> Interval:
+    """This interval, cut at what its quantity cannot be below and above (None: no such bound).
+
+    The truth is not in what is cut off, so the interval holds it exactly as often as before. Only intervals that suppose
+    Gaussian errors reach there; percentiles of resampled means never do.
+    """
+    least, most = -math.inf if least is None else least, math.inf if most is None else most
+    return replace(interval, low=float(np.clip(interval.low, least, most)), high=float(np.clip(interval.high, least, most)))
 
 
 def _one_sided(wrong: float, total: float, level: float, trials: Sample) -> Interval:

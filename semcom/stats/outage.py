@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from semcom.stats.intervals import Interval, nothing, over_clusters, ratio_interval
+from semcom.stats.intervals import Interval, nothing, over_clusters, probability_interval
 from semcom.stats.resample import LEVEL, RESAMPLES, Statistic
 from semcom.stats.sample import Sample
 
@@ -19,8 +19,7 @@ def outage(
     """P(metric worse than ``threshold``) over transmissions; worse is below where higher is ``better``, else above."""
     _check(better)
     worse = sample.values < threshold if better == "higher" else sample.values > threshold
-    trials = sample.with_values(np.ones(len(sample)))
-    return ratio_interval(sample.with_values(worse), trials, level=level, seed=seed, resamples=resamples)
+    return probability_interval(sample.with_values(worse), level=level, seed=seed, resamples=resamples)
 
 
 def tail_mean(

@@ -8,11 +8,11 @@ has a union of 0 and is left out of the mean.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from semcom.stats.intervals import Interval, nothing, over_clusters, ratio
+from semcom.stats.intervals import Interval, nothing, over_clusters, ratio, within
 from semcom.stats.resample import LEVEL, RESAMPLES, Statistic
 from semcom.stats.sample import Sample, matched
 
@@ -72,14 +72,15 @@ def iou_interval(overlaps: Overlaps, *, level: float = LEVEL, seed: int = 0, res
     """The pooled mean IoU with an interval over clusters, as that of a mean; within 0 and 1."""
     if not (overlaps.values[:, 1] > 0).any():
         return nothing("no values")
-    return _within(over_clusters(statistic(overlaps.cluster_sums()), overlaps.sample, level, seed, resamples))
+    return within(over_clusters(statistic(overlaps.cluster_sums()), overlaps.sample, level, seed, resamples), 0.0, 1.0)
 
 
 def iou_difference(a: Overlaps, b: Overlaps, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """Pooled mean IoU of a less that of b over what both sent; resampled together. Raises: ValueError where nothing matches."""
     a, b, note = _paired(a, b)
     of_a, of_b = statistic(a.cluster_sums()), statistic(b.cluster_sums())
-    return over_clusters(lambda weights: of_a(weights) - of_b(weights), a.sample, level, seed, resamples).noting(note)
+    interval = over_clusters(lambda weights: of_a(weights) - of_b(weights), a.sample, level, seed, resamples)
+    return within(interval, -1.0, 1.0).noting(note)
 
 
 def iou_ratio(a: Overlaps, b: Overlaps, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -88,13 +89,15 @@ def iou_ratio(a: Overlaps, b: Overlaps, *, level: float = LEVEL, seed: int = 0, 
     of_a, of_b = statistic(a.cluster_sums()), statistic(b.cluster_sums())
     if not of_b(np.ones((1, a.sample.counts["n_clusters"])))[0] > 0:
         return nothing("the reference is 0")
-    return over_clusters(lambda weights: of_a(weights) / of_b(weights), a.sample, level, seed, resamples).noting(note)
+    interval = over_clusters(lambda weights: of_a(weights) / of_b(weights), a.sample, level, seed, resamples)
+    return within(interval, 0.0, None).noting(note)
 
 
 def class_intervals(
     overlaps: Overlaps, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[Interval]:
-    """The pooled IoU of each of the K classes; clusters that do not meet a class say nothing of it and are left out."""
+    """The pooled IoU of each of the K classes, or any other ratio of sums; clusters that do not meet a class (have no union) say
+    nothing of it and are left out."""
     sums, sample = overlaps.cluster_sums(), overlaps.sample
     _, place = sample.cluster_of_row()
     found = []
@@ -104,7 +107,7 @@ def class_intervals(
             found.append(nothing("not met"))
             continue
         rows = sample.select(np.flatnonzero(met[place]))
-        found.append(_within(over_clusters(ratio(right[met], union[met]), rows, level, seed, resamples)))
+        found.append(within(over_clusters(ratio(right[met], union[met]), rows, level, seed, resamples), 0.0, 1.0))
     return found
 
 
@@ -112,6 +115,3 @@ def _paired(a: Overlaps, b: Overlaps) -> tuple[Overlaps, Overlaps, str]:
     (of_a, of_b), left_out = matched([a.sample, b.sample])
     return a.kept_in(of_a), b.kept_in(of_b), f"{left_out} rows without a partner left out" if left_out else ""
 
-
-def _within(interval: Interval) -> Interval:
-    return replace(interval, low=float(np.clip(interval.low, 0.0, 1.0)), high=float(np.clip(interval.high, 0.0, 1.0)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semcom.stats.intervals import Interval, mean_interval, nothing, ratio_interval, ratio_of_means
+from semcom.stats.intervals import Interval, mean_interval, nothing, probability_interval, ratio_interval, ratio_of_means, within
 from semcom.stats.outage import Better, worst_mean
 from semcom.stats.overlap import Overlaps, iou_interval, iou_ratio, mean_iou
 from semcom.stats.resample import LEVEL, RESAMPLES
@@ -31,6 +31,10 @@ GREY, PRIOR = "grey", "prior"
 ORIGINAL = "@original"
 NO_OVERLAPS: Mapping[str, np.ndarray] = MappingProxyType({})
 NO_ORIGINALS: Mapping[str, str] = MappingProxyType({})
+#: what a metric cannot be below and above, None where there is no such bound
+Bounds = tuple[float | None, float | None]
+NO_BOUNDS: Mapping[str, Bounds] = MappingProxyType({})
+UNBOUNDED: Bounds = (None, None)
 COLUMNS = ("metric", "fill", "mean", "low", "high", "method", "note", "n_images", "n_clusters", "n_repeats",
            "failures", "failure_rate", "mean_given_success", "worst_tenth")  # fmt: skip
 #: of metrics that the originals themselves do not reach perfectly: what they reach, and how much of it this is
@@ -46,6 +50,8 @@ def summarise(
     resamples: int = RESAMPLES,
     overlaps: Mapping[str, np.ndarray] = NO_OVERLAPS,
     originals: Mapping[str, str] = NO_ORIGINALS,
+    bounds: Mapping[str, Bounds] = NO_BOUNDS,
+    events: Collection[str] = (),
 ) -> pd.DataFrame:
     """Means with intervals of every metric, and rates of every count, of each system at each point.
 
@@ -64,14 +70,16 @@ def summarise(
     ``overlaps`` makes metrics pooled: metric, ``<metric>@prior`` and, where the original is not perfect, ``<metric>@original`` ->
     intersections and unions float64 [n, 2, K] of the rows. Their points are IoUs of sums (their own columns in ``rows`` say only
     where there is a value). ``originals``: metric -> the column with the value of the original itself. Points
-    then have ``original`` and ``relative``, the ratio to it, each with its interval.
+    then have ``original`` and ``relative``, the ratio to it, each with its interval. ``bounds``: metric -> what it cannot be below
+    and above; its intervals are cut there. ``events``: metrics that are 1 or 0 in each row, so that their mean is a probability; where
+    all rows agree it has a bound in place of an interval.
     Raises: ValueError for a missing column.
     """
     import pandas as pd
 
     _check(rows, metrics, axes)
     options = dict(level=level, seed=seed, resamples=resamples)
-    sent, names = _Sent.of(rows, metrics, overlaps, originals), ["system", *axes]
+    sent, names = _Sent.of(rows, metrics, overlaps, originals, bounds, frozenset(events)), ["system", *axes]
     systems = rows["system"].to_numpy()
     failed = set(systems[sent.lost])
     points = []
@@ -98,9 +106,18 @@ class _Sent:
     numbers: Mapping[str, np.ndarray]
     overlaps: Mapping[str, np.ndarray]
     originals: Mapping[str, str]
+    bounds: Mapping[str, Bounds]
+    events: frozenset[str]
 
     @staticmethod
-    def of(rows: pd.DataFrame, metrics: Sequence[str], overlaps: Mapping[str, np.ndarray], originals: Mapping[str, str]) -> _Sent:
+    def of(
+        rows: pd.DataFrame,
+        metrics: Sequence[str],
+        overlaps: Mapping[str, np.ndarray],
+        originals: Mapping[str, str],
+        bounds: Mapping[str, Bounds],
+        events: frozenset[str],
+    ) -> _Sent:
         counts = [column for pair in RATES.values() for column in pair if column in rows]
         measured = [column for column in rows if f"{column}@prior" in rows]
         infeasible = (rows["status"] == "infeasible").to_numpy(bool)
@@ -116,6 +133,8 @@ class _Sent:
             numbers={name: rows[name].to_numpy(np.float64, na_value=np.nan) for name in dict.fromkeys(numbers)},
             overlaps=overlaps,
             originals=originals,
+            bounds=bounds,
+            events=events,
         )
 
     def __len__(self) -> int:
@@ -124,7 +143,7 @@ class _Sent:
     def select(self, index: np.ndarray) -> _Sent:
         fields = {name: value[index] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         tables = {name: {key: value[index] for key, value in getattr(self, name).items()} for name in ("numbers", "overlaps")}
-        return _Sent(**fields, **tables, originals=self.originals)
+        return _Sent(**fields, **tables, originals=self.originals, bounds=self.bounds, events=self.events)
 
     @property
     def lost(self) -> np.ndarray:
@@ -149,7 +168,9 @@ def _point(here: _Sent, metric: str, fill: str, better: Better, options: Mapping
     if metric not in here.originals or not there.any():
         return line
     values, original = here.sample(shown, there), here.sample(here.originals[metric], there)
-    return line | _compared(mean_interval(original, **options), ratio_of_means(values, original, **options))
+    bounds = here.bounds.get(metric, UNBOUNDED)
+    ratio = within(ratio_of_means(values, original, **options), 0.0 if bounds[0] == 0.0 else None, None)
+    return line | _compared(within(mean_interval(original, **options), *bounds), ratio)
 
 
 def _pooled(here: _Sent, metric: str, shown: str, fill: str, there: np.ndarray, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,8 +193,9 @@ def _metric(
     here: _Sent, metric: str, shown: str, fill: str, there: np.ndarray, better: Better, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     sample = here.sample(shown, there)
-    interval = mean_interval(sample, **options) if there.any() else nothing("")
-    worst = worst_mean(sample, better) if there.any() else math.nan
+    of_mean = probability_interval if metric in here.events else mean_interval
+    interval = within(of_mean(sample, **options), *here.bounds.get(metric, UNBOUNDED)) if there.any() else nothing("")
+    worst = worst_mean(sample, better) if there.any() and metric not in here.events else math.nan
     success = np.sort(here.numbers[metric][there & here.ok])  # sorted, so that the sum does not depend on the order of rows
     line = _line(here, metric, fill, interval.noting(_infeasible(here), _missing(here, there), _uneven(here, there)))
     return line | {"mean_given_success": float(success.mean()) if len(success) else math.nan, "worst_tenth": worst}

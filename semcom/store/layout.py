@@ -81,6 +81,14 @@ class Layout:
         """
         return self.pictures / folder / safe_name(what) / f"{safe_name(image)}.png"
 
+    def uncertainty(self, unit: str, image: str) -> Path:
+        """How uncertain the receiver is of each pixel of a reconstruction, where it says so."""
+        return self.pictures / unit / "uncertainty" / f"{safe_name(image)}.png"
+
+    def sample(self, unit: str, image: str, number: int) -> Path:
+        """What else a reconstruction may have been, where its receiver draws samples: ``number`` counts from 1."""
+        return self.pictures / unit / f"sample {number}" / f"{safe_name(image)}.png"
+
     @staticmethod
     def originals(source: str) -> str:
         """The folder of the label maps of a source's originals, by its key in the plan."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: rows of a panel when the scenario names none: enough to see a cliff, few enough for a page
 DEFAULT_ROWS = 4
@@ -28,19 +31,34 @@ def panel_cells(entries: Sequence[Mapping[str, Any]], images: Sequence[str], fig
     Rows are SNRs, or where only one is met, values of the axis that curves are drawn over.
     """
     panel = figures.get("panel") or {}
-    entries = chosen(entries, panel)
+    axis, shown = places(entries, panel, figures)
+    for image in panel.get("images") or list(images)[:1]:
+        for value, entry in shown:
+            yield Cell(entry["system"], axis, value, next(iter(entry["unit"].values())), image)
+
+
+def places(
+    entries: Sequence[Mapping[str, Any]], section: Mapping[str, Any], figures: Mapping[str, Any]
+) -> tuple[str, list[tuple[Any, Mapping[str, Any]]]]:
+    """The axis that rows are of, and (value, entry) of every system that a section of the figures shows, row by row."""
+    entries = chosen(entries, section)
     if not entries:
-        return
+        return "snr_db", []
     axis = row_axis(entries, figures)
     others = lambda entry: {key: value for key, value in entry["values"].items() if key != axis}  # noqa: E731
     first = others(entries[0])
     entries = [entry for entry in entries if others(entry) == first]
-    shown = rows_of_axis(entries, axis, panel, DEFAULT_ROWS)
-    for image in panel.get("images") or list(images)[:1]:
-        for value in shown:
-            for entry in entries:
-                if value_at(entry, axis) == value and entry["unit"]:
-                    yield Cell(entry["system"], axis, value, next(iter(entry["unit"].values())), image)
+    rows = rows_of_axis(entries, axis, section, DEFAULT_ROWS)
+    return axis, [(value, entry) for value in rows for entry in entries if value_at(entry, axis) == value and entry["unit"]]
+
+
+def first_transmissions(rows: pd.DataFrame, images: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    """Of stored rows the first transmission of each of the plan's ``images``, by (unit, image): what pictures show."""
+    import pandas as pd
+
+    planned = [(ref["id"], ref["digest"]) for refs in images.values() for ref in refs]
+    first = rows[pd.MultiIndex.from_frame(rows[["image", "digest"]]).isin(planned) & (rows["repeat"] == 0)]
+    return first.set_index(["unit", "image"])
 
 
 def chosen(entries: Sequence[Mapping[str, Any]], section: Mapping[str, Any]) -> list[Mapping[str, Any]]:

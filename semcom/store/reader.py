@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from semcom.errors import StoreError
 from semcom.store.layout import Layout
+from semcom.store.writer import LEVELS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,14 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} is not there") from error
     except json.JSONDecodeError as error:
         raise StoreError(f"{path} is damaged ({error}); delete it and run again") from error
+
+
+def read_plane(path: Path) -> np.ndarray | None:
+    """Numbers float32 [H, W] of 0 to 1 that `write_plane` left, or None where none were kept."""
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(Image.open(path), dtype=np.float32) / LEVELS if path.is_file() else None
 
 
 def read_picture(path: Path) -> np.ndarray | None:

@@ -49,6 +49,19 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+#: levels of a stored plane
+LEVELS = 65535
+
+
+def write_plane(path: Path, values: np.ndarray) -> None:
+    """Numbers [H, W] of 0 to 1 as a grey PNG of 16 bits; what is above 1 counts as 1."""
+    import numpy as np
+    from PIL import Image
+
+    codes = np.round(np.clip(values, 0.0, 1.0) * LEVELS).astype(np.uint16)
+    atomically(path, lambda temporary: Image.fromarray(codes).save(temporary))
+
+
 def write_picture(path: Path, pixels: np.ndarray) -> None:
     """A uint8 [H, W, 3] picture as PNG."""
     from PIL import Image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from semcom.errors import StoreError
@@ -66,6 +67,7 @@ def collect(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
         point = summarise(
             mine.drop(columns=[*REPORTED], errors="ignore"), {metric: quantity.better}, axes,
             overlaps=_overlaps(rows.loc[mine.index], metric, quantity, plan), originals={metric: original} if original else {},
+            bounds={metric: quantity.bounds}, events=[metric] if quantity.event else [],
         )  # fmt: skip
         silent = (point["metric"] == metric) & point["system"].isin(_silent(mine, metric, quantity))
         points.append(_with_reports(point[~silent], mine, ["system", *axes]))
@@ -81,7 +83,7 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from semcom.stats.intervals import paired_difference
+    from semcom.stats.intervals import paired_difference, within
     from semcom.stats.overlap import Overlaps, iou_difference
     from semcom.stats.sample import Sample
 
@@ -102,7 +104,7 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
             }
             for system in samples if first in samples else ():
                 if system != first:
-                    interval = compare(samples[system], samples[first])
+                    interval = within(compare(samples[system], samples[first]), *_span(quantity.bounds))
                     lines.append({"system": system, **dict(zip(axes, values, strict=True)), "metric": metric, "fill": "grey", **vars(interval)})
     table = pd.DataFrame(lines)
     if lines:
@@ -115,9 +117,10 @@ def differences(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
 def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
     """The IoU of each class at every point of every curve of a pooled metric, and the errors in it; empty where there is none.
 
-    Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals; ``pixels``, the
-    share of the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true pixels, from
-    summed counts.
+    Columns as the points have them, and: ``class``; ``original``, the IoU of the evaluator on the originals, with its interval;
+    ``pixels``, the share of the class in what is compared with; ``new_errors`` and ``repaired_errors``, shares of the class's true
+    pixels, and ``invented``, the share of all other labelled pixels that the evaluator got right on the original and now takes for
+    the class; all from summed counts. These three have lines of their own as well (``metric``), with their intervals.
     """
     import pandas as pd
 
@@ -133,12 +136,18 @@ def by_class(layout: Layout, rows: pd.DataFrame) -> pd.DataFrame:
         for values, part in mine.groupby(["system", *axes], sort=False, dropna=False):
             at = dict(zip(["system", *axes], values, strict=True))
             for fill in ("grey", "prior") if at["system"] in failed else ("grey",):
-                found = class_lines(rows.loc[part.index], quantity, fill, plan)
-                lines += [{**at, "metric": metric, "fill": fill, **line} for line in found]
+                found = class_lines(rows.loc[part.index], metric, quantity, fill, plan)
+                lines += [{**at, "fill": fill, **line} for line in found]
     table = pd.DataFrame(lines)
     if lines:
         table = _in_order(table.merge(pd.DataFrame(_described(plan)), on=["system", *axes], how="left"), plan)
     return table
+
+
+def _span(bounds: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """What a difference of two values within ``bounds`` cannot be below and above."""
+    least, most = bounds
+    return (None, None) if least is None or most is None else (least - most, most - least)
 
 
 def _overlaps(rows: pd.DataFrame, metric: str, quantity: Quantity, plan: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -10,7 +10,8 @@ from semcom.classes import NAMES
 from semcom.metrics.base import to_8bit
 from semcom.store.labels import evaluator_map, write_labels
 from semcom.store.layout import Layout
-from semcom.store.writer import write_picture
+from semcom.store.writer import write_picture, write_plane
+from semcom.sweep.measure import Doubts
 from semcom.sweep.plan import Row, source_key
 from semcom.types import ImageBatch
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from semcom.metrics.semantic import SemanticScores
 
 torch = lazy.load("torch")
+
+#: samples that are kept: as many as a figure has room for
+SAMPLES = 3
 
 
 def keep_original(layout: Layout, row: Row, image: ImageBatch, evaluator: SemanticScores | None) -> None:
@@ -36,13 +40,18 @@ def keep_original(layout: Layout, row: Row, image: ImageBatch, evaluator: Semant
 
 
 def keep_reconstruction(
-    layout: Layout, row: Row, pixels: torch.Tensor, received: torch.Tensor | None, evaluator: SemanticScores | None
+    layout: Layout, row: Row, pixels: torch.Tensor, received: torch.Tensor | None, doubts: Doubts, evaluator: SemanticScores | None
 ) -> None:
-    """A picture [3, H, W] that arrived, the label map [H, W] that came with it where one did, and what the evaluator reads in it."""
+    """A picture [3, H, W] that arrived, what came with it, where anything did: a label map [H, W], a few samples [S, 3, H, W] and
+    their uncertainty [H, W]; and what the evaluator reads in it."""
     unit, name = row.unit.id, row.image.id
     write_picture(layout.picture(unit, name), _codes(pixels))
     if received is not None:
         write_labels(layout.label_map(unit, name, "received"), received.cpu().numpy())
+    for number, sample in enumerate(() if doubts.samples is None else doubts.samples[:SAMPLES], 1):
+        write_picture(layout.sample(unit, name, number), _codes(sample))
+    if doubts.uncertainty is not None:
+        write_plane(layout.uncertainty(unit, name), doubts.uncertainty.cpu().numpy())
     if evaluator is not None:
         write_labels(layout.label_map(unit, name, "evaluator"), evaluator.labels(to_8bit(pixels[None]))[0].numpy())
 

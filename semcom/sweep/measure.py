@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lazy_loader as lazy
@@ -13,6 +14,7 @@ import lazy_loader as lazy
 from semcom.classes import UNKNOWN
 from semcom.metrics.base import Quantity, evaluate, to_8bit
 from semcom.protocols import MapMetric, Metric, Pair
+from semcom.types import Reconstruction
 
 torch = lazy.load("torch")
 
@@ -20,12 +22,38 @@ torch = lazy.load("torch")
 Values = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Doubts:
+    """What a receiver says of its own certainty: ``samples`` [B, S, 3, H, W] and ``uncertainty`` [B, H, W], where it does."""
+
+    samples: torch.Tensor | None = None
+    uncertainty: torch.Tensor | None = None
+
+    @staticmethod
+    def of(result: Reconstruction, ok: torch.Tensor) -> Doubts:
+        """Those of a reconstruction; nan in the rows that are not ``ok`` bool [B]."""
+        return Doubts(_or_nan(result.samples, ok), _or_nan(result.uncertainty, ok))
+
+    def of_row(self, number: int) -> Doubts:
+        return Doubts(*(None if one is None else one[number] for one in (self.samples, self.uncertainty)))
+
+    def digests(self, count: int) -> list[bytes]:
+        given = [one.cpu() for one in (self.samples, self.uncertainty) if one is not None]
+        return [b"".join(_digest(one[row]) for one in given) for row in range(count)]
+
+
+def _or_nan(values: torch.Tensor | None, ok: torch.Tensor) -> torch.Tensor | None:
+    if values is None:
+        return None
+    return torch.where(ok.to(values.device).reshape(-1, *[1] * (values.ndim - 1)), values.float(), math.nan)
+
+
 class Measure:
     """Measures reconstructions against originals.
 
     A reconstruction that was measured before (a file that arrives is the same picture at every SNR, a
-    lost one is always grey) is looked up, not measured again. Where a metric looks at received label maps, the same
-    picture with another map is another reconstruction.
+    lost one is always grey) is looked up, not measured again. Where a metric looks at received label maps or at samples, the same
+    picture with another map or with others is another reconstruction.
     """
 
     def __init__(self, metrics: Sequence[Metric | MapMetric], quantities: Mapping[str, Quantity], keep: int = 20_000):
@@ -37,9 +65,10 @@ class Measure:
         self.counts = tuple(name for metric in of_maps for name in metric.counts)
         self.fixed = frozenset(name for metric in of_maps for name in metric.fixed)
         self.wants_maps = bool(of_maps)
+        self.wants_samples = any(getattr(metric, "wants_samples", False) for metric in of_maps)
         #: the prepared semantic metric, whose ``labels`` reads pictures; None where nothing does
         self.evaluator = next((metric for metric in of_maps if hasattr(metric, "labels")), None)
-        self._known: OrderedDict[tuple[str, bytes, bytes], Values] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes, bytes, bytes], Values] = OrderedDict()
         self._keep = keep
 
     def __call__(
@@ -49,18 +78,25 @@ class Measure:
         pictures: torch.Tensor,
         truth: torch.Tensor | None = None,
         received: torch.Tensor | None = None,
+        doubts: Doubts | None = None,
     ) -> list[Values]:
         """Metric values of each row. ``images`` B keys that tell originals apart; pixels [B, 3, H, W] in [0, 1];
-        the labels of the originals and the received label maps int64 [B, H, W], where there are any."""
+        the labels of the originals and the received label maps int64 [B, H, W], and the receiver's doubts, where there are any."""
         pictures = to_8bit(pictures)
         received = None if received is None or not self.wants_maps else received.cpu()
+        doubts = doubts if doubts is not None and self.wants_samples else Doubts()
         maps = [b""] * len(pictures) if received is None else [_digest(one.to(torch.uint8)) for one in received]
-        keys = [(image, _digest(_codes(picture)), one) for image, picture, one in zip(images, pictures, maps, strict=True)]
+        keys = [
+            (image, _digest(_codes(picture)), one, doubt)
+            for image, picture, one, doubt in zip(images, pictures, maps, doubts.digests(len(pictures)), strict=True)
+        ]
         fresh = {key: row for row, key in reversed(list(enumerate(keys))) if key not in self._known}
         if fresh:
             rows = torch.tensor(sorted(fresh.values()), device=pictures.device)
             pick = lambda x: None if x is None else x[rows.to(x.device)]  # noqa: E731
-            pair = Pair(pick(originals).to(pictures.device), pictures[rows], pick(truth), pick(received))
+            pair = Pair(
+                pick(originals).to(pictures.device), pictures[rows], pick(truth), pick(received), pick(doubts.samples), pick(doubts.uncertainty)
+            )
             values = evaluate(self.metrics, pair)
             for place, row in enumerate(rows.tolist()):
                 self._known[keys[row]] = self._row(values, place)

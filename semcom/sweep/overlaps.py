@@ -10,12 +10,15 @@ import numpy as np
 
 from semcom.classes import NAMES
 from semcom.metrics.base import Quantity
+from semcom.stats.intervals import nothing
 from semcom.stats.overlap import Overlaps, class_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
 
 K = len(NAMES)
+#: rates of each class in ``classes.csv``: of its pixels, those that are wrong now or right again; of all others, those taken for it
+WRONG = ("new_errors", "repaired_errors", "invented")
 #: rows whose counts are unpacked at a time
 TOGETHER = 4096
 
@@ -75,37 +78,43 @@ def intersections_and_unions(counts: np.ndarray) -> np.ndarray:
     return np.stack([right, table.sum(2) + table[:, :, :K].sum(1) - right], axis=1)
 
 
-def class_lines(rows: pd.DataFrame, quantity: Quantity, fill: str, plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One line a class that is met: IoU with its interval, that of the original, share of pixels, new and repaired errors."""
+def class_lines(rows: pd.DataFrame, metric: str, quantity: Quantity, fill: str, plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Lines of every class that is met: of ``metric``, its IoU with its interval, that of the original, its share of pixels and the
+    rates of `WRONG`; and of each of these rates one of its own, with its interval."""
     twin, scored = "@prior" if fill == "prior" else "", scored_of(rows, plan)
     counts = counts_of(rows, f"{quantity.counts}{twin}")
     belongs = (rows["image"], rows["cluster"], rows["repeat"])
     intervals = class_intervals(Overlaps.of(overlaps_of(counts, quantity, scored), *belongs))
-    weight = 1.0 / rows.groupby("image")["repeat"].transform("size").to_numpy()
-    true = (counts.reshape(-1, K, K + 1).sum(2) * weight[:, None]).sum(0)
-    original = np.zeros((2, K))
+    true = counts.reshape(-1, K, K + 1).sum(2).astype(np.float64)
+    others = true.sum(1, keepdims=True) - true
+    trials = {"new_errors": true, "repaired_errors": true, "invented": others}
+    wrong = {
+        name: class_intervals(Overlaps.of(np.stack([_by_class(rows, quantity, name, twin), trials[name]], axis=1), *belongs)) for name in WRONG
+    }
+    before = [nothing("")] * K
     if quantity.original:
-        of_original = overlaps_of(counts_of(rows, quantity.original), quantity, scored)
-        original = (of_original * weight[:, None, None]).sum(0)
-    wrong = {name: _by_class(rows, quantity, name, twin, weight) for name in ("new_errors", "repaired_errors")}
+        before = class_intervals(Overlaps.of(overlaps_of(counts_of(rows, quantity.original), quantity, scored), *belongs))
+    shares = (true / rows.groupby("image")["repeat"].transform("size").to_numpy()[:, None]).sum(0)
     for place, interval in enumerate(intervals):
         if math.isnan(interval.mean):
             continue
-        yield {
-            "class": NAMES[place],
-            **vars(interval),
-            "original": float(original[0, place] / original[1, place]) if original[1, place] else math.nan,
-            **{name: float(sums[place] / true[place]) if true[place] else math.nan for name, sums in wrong.items()},
-            "pixels": float(true[place] / true.sum()),
-        }
+        of = {"class": NAMES[place], "pixels": float(shares[place] / shares.sum())}
+        level = {"original": before[place].mean, "original_low": before[place].low, "original_high": before[place].high}
+        yield {"metric": metric, **of, **vars(interval), **level, **{name: found[place].mean for name, found in wrong.items()}}
+        for name, found in wrong.items():
+            if not math.isnan(found[place].mean):
+                yield {"metric": f"{name}{_end(quantity)}", **of, **vars(found[place])}
 
 
-def _by_class(rows: pd.DataFrame, quantity: Quantity, name: str, twin: str, weight: np.ndarray) -> np.ndarray:
-    """Summed errors of each class, float64 [K], every image counting once; nan where they are not counted."""
-    column = f"{name}_by_class{quantity.counts.removeprefix('confusion')}"
+def _end(quantity: Quantity) -> str:
+    """How the columns of a quantity's map end."""
+    return quantity.counts.removeprefix("confusion")
+
+
+def _by_class(rows: pd.DataFrame, quantity: Quantity, name: str, twin: str) -> np.ndarray:
+    """Stored errors of each class, float64 [n, K]; nan where they are not counted."""
+    column = f"{name}_by_class{_end(quantity)}"
     if not quantity.original or column not in rows:
-        return np.full(K, math.nan)
-    total = np.zeros(K)
-    for share, own, other in zip(weight, rows[f"{column}{twin}"].to_numpy(), rows[column].to_numpy(), strict=True):
-        total += share * (own if _is_counts(own) else other)
-    return total
+        return np.full((len(rows), K), math.nan)
+    pairs = zip(rows[f"{column}{twin}"].to_numpy(), rows[column].to_numpy(), strict=True)
+    return np.array([own if _is_counts(own) else other for own, other in pairs], dtype=np.float64)

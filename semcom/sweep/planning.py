@@ -19,9 +19,9 @@ from semcom.sweep.overlaps import scored_classes
 from semcom.sweep.plan import Entry, Plan, Unit, source_key
 from semcom.sweep.prepare import Prepared
 from semcom.sweep.tune import VERSION as TUNING_VERSION
-from semcom.sweep.tune import Tuner, tuning_refs
+from semcom.sweep.tune import Tuner, combinations, tuning_refs
 
-#: a stage of the planning: points done, points in all
+#: a stage of the planning: candidate settings done, and in all; a system that leaves nothing free counts as one
 Stage = tuple[int, int]
 
 
@@ -40,14 +40,19 @@ class Planner:
         sources = {source_key(point.source): point.source for point in points}
         images = {key: tuple(self.prepared.workshop.source(source).images()) for key, source in sources.items()}
         self.scenario.check_images([ref.id for refs in images.values() for ref in refs])
-        for number, point in enumerate(points):
-            yield number, len(points)
-            for curve in curves_of(point.systems):
-                self._add(curve, point)
+        curves = [(curve, point) for point in points for curve in curves_of(point.systems)]
+        sizes = [combinations(curve.spec.tuned) for curve, _ in curves]
+        done, total = 0, sum(sizes)
+        yield done, total
+        for (curve, point), size in zip(curves, sizes, strict=True):
+            for share in self._add(curve, point):
+                yield done + int(share * size), total
+            done += size
+            yield done, total
         self.plan = Plan(self._units, self._entries, images, self.scenario.repeats)
 
-    def _add(self, curve: Curve, point) -> None:
-        chosen = self._choices(curve.spec, point)
+    def _add(self, curve: Curve, point) -> Iterator[float]:
+        chosen = yield from self._choices(curve.spec, point)
         unit_of = {}
         for metric, settings in chosen.items():
             unit = Unit(
@@ -65,8 +70,8 @@ class Planner:
         settings = chosen if curve.spec.tuned else {}
         self._entries.append(Entry(curve.name, curve.role, float(point.snr_db), dict(point.values), unit_of, settings))
 
-    def _choices(self, spec, point) -> dict[str, dict[str, Any]]:
-        """Free settings for each metric, read back where an earlier run chose them already."""
+    def _choices(self, spec, point) -> Iterator[float]:
+        """Yields the share that is done; returns free settings for each metric, read back where an earlier run chose them already."""
         if not spec.tuned:
             return {column: {} for column in self.prepared.measure.columns}
         how = self.scenario.tuning
@@ -84,7 +89,8 @@ class Planner:
         path = self.layout.tuning / f"{digest(asked)}.json"
         if path.is_file():
             return read_json(path)["chosen"]
-        chosen = {column: dict(settings) for column, settings in self._tuner.choose(spec, point).items()}
+        found = yield from self._tuner.choosing(spec, point)
+        chosen = {column: dict(settings) for column, settings in found.items()}
         write_json(path, {"asked": json.loads(canonical(asked)), "chosen": chosen})
         return chosen
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semcom.errors import StoreError
 from semcom.scenario.identity import canonical
+from semcom.store.cases import worst_cases
 from semcom.store.layout import Layout
 from semcom.store.panel import panel_cells
 from semcom.store.provenance import provenance
 from semcom.store.reader import KEY, read_batches
 from semcom.store.writer import write_json, write_rows, write_text
-from semcom.sweep.plan import Batch, Plan, source_key
+from semcom.sweep.plan import Batch, Plan, Row, source_key
 from semcom.sweep.planning import Planner
 from semcom.sweep.prepare import Prepared, prepare
 from semcom.sweep.progress import Progress
@@ -94,9 +95,28 @@ class Run:
             done += len(batch.rows)
             spent = time.monotonic() - begun
             yield Progress("sweeping", done, total, spent, spent * (total - done) / (done - before), len(self.failures))
+        yield from self._keep_worst(bench, record)
+
+    def _keep_worst(self, bench: Bench, record: dict[str, Any]) -> Iterator[Progress]:
+        """The worst pictures are known when all rows are: those that no panel shows are received once more, to be kept."""
+        cells = [case.cell for case in worst_cases(record, read_batches(self.layout))]
+        cells = [cell for cell in cells if not self.layout.picture(cell.unit, cell.image).is_file()]
+        refs, begun = {ref.id: ref for refs in self.plan.images.values() for ref in refs}, time.monotonic()
+        for done, cell in enumerate(cells):
+            yield Progress("keeping pictures", done, len(cells), time.monotonic() - begun, None, len(self.failures))
+            batch = Batch((Row(self.plan.units[cell.unit], refs[cell.image], 0),), (cell.image,))
+            self._rows_of(batch, replace(bench, pictures=frozenset({(cell.unit, cell.image)})))
 
     def _run_one(self, batch: Batch, bench: Bench) -> bool:
-        """Compute and store one batch, and say whether it is stored; a fault is kept with its traceback."""
+        """Compute and store one batch, and say whether it is stored."""
+        rows = self._rows_of(batch, bench)
+        if rows is None:
+            return False
+        write_rows(self.layout.batches / f"{batch.id}.parquet", rows)
+        return True
+
+    def _rows_of(self, batch: Batch, bench: Bench) -> pd.DataFrame | None:
+        """The rows of one batch; None for a fault, which is kept with its traceback."""
         failure = self.layout.failures / f"{batch.id}.txt"
         try:
             rows = run_batch(batch, bench)
@@ -105,10 +125,9 @@ class Run:
         except Exception as error:  # noqa: BLE001  the sweep goes on; the exit code and the table say that units failed
             write_text(failure, f"{canonical(batch.rows[0].unit.identity())}\n\n{traceback.format_exc()}")
             self.failures[batch.id] = f"{type(error).__name__}: {error}"
-            return False
-        write_rows(self.layout.batches / f"{batch.id}.parquet", rows)
+            return None
         failure.unlink(missing_ok=True)
-        return True
+        return rows
 
 
 @dataclass(frozen=True)

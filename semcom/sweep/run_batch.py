@@ -13,7 +13,7 @@ from semcom.errors import Infeasible
 from semcom.rng import Streams
 from semcom.store.layout import Layout
 from semcom.sweep.keep import keep_original, keep_reconstruction
-from semcom.sweep.measure import Measure, Values, known, shown
+from semcom.sweep.measure import Doubts, Measure, Values, known, shown
 from semcom.sweep.plan import Batch, Row
 from semcom.sweep.workshop import Workshop
 from semcom.system import System, by_budget
@@ -87,15 +87,16 @@ def _records(rows: Sequence[Row], sent: Message, result: Reconstruction, images:
     ok, reasons = result.ok.cpu() & sent.feasible, sent.infeasible or (None,) * len(rows)
     pixels, labels = shown(result.pixels.float(), ok, GREY), known(result.labels, ok)
     keys = [row.image.digest for row in rows]
-    with_grey = with_prior = bench.measure(keys, images.pixels, pixels, images.labels, labels)
+    doubts = Doubts.of(result, ok)
+    with_grey = with_prior = bench.measure(keys, images.pixels, pixels, images.labels, labels, doubts)
     if not bool(ok.all()):
         source = bench.workshop.source(rows[0].unit.source)
         prior = None if labels is None or not bench.measure.wants_maps else known(labels, ok, source.prior_labels())
-        with_prior = bench.measure(keys, images.pixels, shown(pixels, ok, source.prior()), images.labels, prior)
+        with_prior = bench.measure(keys, images.pixels, shown(pixels, ok, source.prior()), images.labels, prior, doubts)
     records = []
     for number, row in enumerate(rows):
         received = None if labels is None else labels[number]
-        _keep(row, images, number, pixels[number], received, bool(ok[number]), bench)
+        _keep(row, images, number, pixels[number], received, doubts.of_row(number), bool(ok[number]), bench)
         records.append(
             {
                 **_key(row),
@@ -138,11 +139,18 @@ def _key(row: Row) -> dict[str, Any]:
 
 
 def _keep(
-    row: Row, images: ImageBatch, number: int, pixels: torch.Tensor, received: torch.Tensor | None, ok: bool, bench: Bench
+    row: Row,
+    images: ImageBatch,
+    number: int,
+    pixels: torch.Tensor,
+    received: torch.Tensor | None,
+    doubts: Doubts,
+    ok: bool,
+    bench: Bench,
 ) -> None:
     """Keep what panels show of the first repeat; of a lost picture the row says that it was lost."""
     if bench.layout is None or row.repeat > 0 or (row.unit.id, row.image.id) not in bench.pictures:
         return
     keep_original(bench.layout, row, images.select([number]), bench.measure.evaluator)
     if ok:
-        keep_reconstruction(bench.layout, row, pixels, received, bench.measure.evaluator)
+        keep_reconstruction(bench.layout, row, pixels, received, doubts, bench.measure.evaluator)

@@ -59,25 +59,29 @@ class Tuner:
     how: Tuning = Tuning()
     _delivered: dict[Any, Means] = field(default_factory=dict)
     _sent: dict[Any, Means] = field(default_factory=dict)
+    _grey: dict[Any, Means] = field(default_factory=dict)
     _budgets: dict[Any, tuple[Budget, float | None] | None] = field(default_factory=dict)
 
     def choose(self, spec, point) -> dict[str, Settings]:
         """The best settings of ``spec.tuned`` at ``point``, for each metric column."""
-        with torch.no_grad():
-            return self._choose(spec, point)
+        steps = self.choosing(spec, point)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
 
-    def _choose(self, spec, point) -> dict[str, Settings]:
+    def choosing(self, spec, point) -> Iterator[float]:
+        """Yields the share of the candidates that are done, as they are; returns what `choose` does."""
         images = tuning_images(self.workshop, point.source, self.how.images)
-        nothing = torch.full(images.pixels[:, 0].shape, UNKNOWN)
-        grey = self._mean(images, torch.full_like(images.pixels, GREY), nothing)
+        with torch.no_grad():
+            candidates = list(self._candidates(spec, point))
         scored = scored_classes(point.source)
         best: dict[str, tuple[float, Settings]] = {}
-        for settings, system, budget, success in self._candidates(spec, point):
-            if success is None:
-                means = self._simulated(system, images, budget, point)
-            else:
-                arrived = self._arrived(system, images, budget)
-                means = {name: success * arrived[name] + (1.0 - success) * grey[name] for name in grey}
+        for number, (settings, *offer) in enumerate(candidates):
+            yield number / len(candidates)
+            with torch.no_grad():  # not around the yield, where others work
+                means = self._expected(images, point, *offer)
             for column, value in self._judged(_scores(means, self.measure, scored)).items():
                 if math.isfinite(value) and (column not in best or value > best[column][0]):
                     best[column] = (value, settings)
@@ -95,6 +99,21 @@ class Tuner:
         if shared:  # the logarithm of their product
             return {TOGETHER_BY: sum(sign[column] * math.log(max(scores[column], LEAST)) for column in shared)}
         return {column: sign[column] * value for column, value in scores.items()}
+
+    def _expected(self, images: ImageBatch, point, system: System, budget: Budget, success: float | None) -> Means:
+        """Expected metrics of one candidate."""
+        if success is None:
+            return self._simulated(system, images, budget, point)
+        arrived, grey = self._arrived(system, images, budget), self._lost(images)
+        return {name: success * arrived[name] + (1.0 - success) * grey[name] for name in grey}
+
+    def _lost(self, images: ImageBatch) -> Means:
+        """Mean metrics of grey pictures with a map of which nothing is known."""
+        key = (images.ids, images.size)
+        if key not in self._grey:
+            nothing = torch.full(images.pixels[:, 0].shape, UNKNOWN)
+            self._grey[key] = self._mean(images, torch.full_like(images.pixels, GREY), nothing)
+        return self._grey[key]
 
     def _candidates(self, spec, point) -> Iterator[tuple[Settings, System, Budget, float | None]]:
         """Settings that fit, without those that another of the same transmitter beats in bits and in probability."""
@@ -202,6 +221,11 @@ def _score(means: Means, column: str, quantity: Quantity, scored: np.ndarray) ->
         return float(means[column])
     counts = means[quantity.counts]
     return math.nan if np.ndim(counts) == 0 else float(mean_iou(overlaps_of(counts[None], quantity, scored)[0]))
+
+
+def combinations(tuned: Mapping[str, Sequence[Any]]) -> int:
+    """How many settings there are to choose from."""
+    return math.prod(map(len, tuned.values()))
 
 
 def _combinations(tuned: Mapping[str, Sequence[Any]]) -> Iterator[Settings]:

@@ -42,6 +42,15 @@ def test_intervals_and_the_originals_are_drawn():
         np.testing.assert_allclose([s[:, 1] for s in segments][:-1], rows.loc[SHOWN, ["low", "high"]].to_numpy())
 
 
+def test_the_level_of_the_originals_has_its_interval_where_the_table_has():
+    with_interval = CLASSES.assign(original_low=CLASSES["original"] - 0.07, original_high=CLASSES["original"] + 0.05)
+    ax = bars((20.0,), {"digital map": LOOKS["digital map"]}, classes=with_interval).axes[0]
+    band = next(c for c in ax.containers if c.get_label() == "_interval of the originals")
+    rows = with_interval.query("metric == 'miou' and snr_db == 20 and system == 'digital map'").set_index("class").loc[SHOWN]
+    np.testing.assert_allclose([bar.get_y() for bar in band][:-1], rows["original_low"])
+    np.testing.assert_allclose([bar.get_y() + bar.get_height() for bar in band][:-1], rows["original_high"])
+
+
 def test_a_class_without_a_value_has_no_bar_and_a_system_without_values_no_entry():
     fig = bars(metric="miou_received")
     assert [t.get_text() for t in fig.axes[-1].get_xticklabels()] == [*SHOWN, MEAN]

@@ -355,3 +355,17 @@ def test_references_that_are_given_the_truth_are_the_dashed_ones():
     assert all(one.color == style.REFERENCE_COLOR for one in looks.values())
     beside = style.looks(["a", "prior"], {"prior": "reference"}, dashed={"a"})
     assert beside["prior"].stroke == (0, (1, 1.2)) and style.looks(["a", "prior"], {"prior": "reference"})["prior"].stroke == (0, (4, 2))
+
+
+def test_a_difference_of_rates_may_be_negative_and_is_drawn_on_a_linear_scale():
+    from semcom.figures.results import _difference_figures
+
+    points = POINTS[POINTS["metric"] == "psnr"].assign(metric="outage", baseline="AVIF + LDPC", role="system")
+    points = points[points["system"].isin(["SoftCast", "WebP + LDPC"])].assign(mean=-0.2, low=-0.4, high=0.1)
+    plan = {
+        "axes": ["snr_db"], "metrics": ["outage"], "entries": [{"system": name, "unit": {}} for name in ORDER], "units": {},
+        "quantities": {"outage": {"label": "P(x)", "better": "lower"}}, "figures": {"curves": {"lines": "systems"}},
+    }  # fmt: skip
+    [(name, figure)] = _difference_figures(points, ["outage"], plan, "snr_db")
+    [ax] = figure.axes
+    assert name == "difference_outage" and ax.get_yscale() == "linear" and ax.get_ylim()[0] < -0.2

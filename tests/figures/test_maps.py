@@ -12,12 +12,13 @@ from semcom.classes import COLOURS, NAMES, UNKNOWN, VOID
 from semcom.errors import DataError, StoreError
 from semcom.figures import style
 from semcom.figures.errors import ERROR_KINDS, NEW, REPAIRED, RIGHT, UNSCORED, WRONG_BEFORE, error_map
-from semcom.figures.sheet import Cell, sheet
+from semcom.figures.sheet import Cell, Shades, sheet
 from semcom.figures.sheets import sheet_figures
 from semcom.figures.textures import CLASS_KINDS, FINENESS, painted
 from semcom.store.labels import UNKNOWN_COLOUR, read_labels, write_labels
 from semcom.store.panel import panel_cells
-from semcom.store.reader import read_json
+from semcom.store.reader import read_json, read_plane
+from semcom.store.writer import write_plane
 
 TRUTH = stored.truth()
 
@@ -208,3 +209,27 @@ def test_a_panel_shows_references_where_it_names_them():
     entries = [entry("a", 0.0), entry("b", 0.0), entry("prior", 0.0, role="reference"), entry("a: x", 0.0, role="member")]
     shown = lambda panel: [cell.system for cell in panel_cells(entries, ["one"], {"panel": panel})]  # noqa: E731
     assert shown({}) == ["a", "b"] and shown({"systems": ["prior", "b"]}) == ["b", "prior"]
+
+
+# numbers
+
+
+def test_numbers_are_shades_of_rising_lightness_with_a_bar_that_says_what_they_are(tmp_path):
+    values = np.linspace(0.0, 0.3, TRUTH.size, dtype=np.float32).reshape(TRUTH.shape)
+    shades = Shades.over([values, 0.1 * values], "deviation, share of peak white")
+    assert shades.most == 0.5  # the next round number
+    lightnesses = [lightness(colour) for colour in shades.painted(np.linspace(0.0, 0.5, 12)[None])[0]]
+    assert min(np.diff(lightnesses)) > 4 and (shades.painted(np.array([[0.9]])) == shades.painted(np.array([[0.5]]))).all()
+    cells = {("0 dB", "uncertainty"): Cell(values, "AUROC 0.81", shades=shades), ("0 dB", "shown"): Cell(stored.picture(TRUTH, 5.0))}
+    fig = sheet(TRUTH.shape, {}, cells, ["0 dB"], ["shown", "uncertainty"], "original", style.COLUMN, note="A rule that is longer than one line. " * 3)
+    fig.draw_without_rendering()
+    bar = next(ax for ax in fig.axes if ax.get_label() == "sample of the shades")
+    assert [t.get_text() for t in bar.get_xticklabels()] == ["0", "0.25", "≥ 0.5"]
+    shown = [t for t in fig.findobj(Text) if t.get_text().strip() and t.get_visible()]
+    assert min(t.get_fontsize() for t in shown) >= 7
+    boxes = [t.get_window_extent() for t in shown]
+    assert min(min(b.x0, b.y0) for b in boxes) >= 0 and max(b.x1 for b in boxes) <= fig.bbox.x1 + 1
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    write_plane(tmp_path / "plane.png", values)
+    np.testing.assert_allclose(read_plane(tmp_path / "plane.png"), values, atol=0.5 / 65535 + 1e-6)
+    assert read_plane(tmp_path / "none.png") is None

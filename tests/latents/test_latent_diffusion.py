@@ -10,7 +10,9 @@ import torch
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import coder
 from semcom.latents.received import arrived
+from semcom.models import storage
 from semcom.models.pretrained import Pretrained
+from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.receive.latent_diffusion import EVALUATIONS, LatentDiffusion
 from semcom.receive.vae import Vae
@@ -19,16 +21,31 @@ from semcom.rng import Streams
 from semcom.system import System
 from semcom.train.data import Draws
 from semcom.train.denoiser.levels import Air, received
+from semcom.train.optimise import seeded
+from semcom.train.tasks.denoiser_fast import with_fast_mode
 from semcom.types import Condition, ReceivedReals, Usage
 
 H, W = 8, 12
 RATIO = "1/6"
 
 
+@pytest.fixture(scope="session")
+def fast_weights(denoiser_weights, folders, tmp_path_factory):
+    """The same with a fast mode, which was never trained either."""
+    folder = tmp_path_factory.mktemp("fast")
+    net = with_fast_mode(Shipped(denoiser_weights, "LatentDenoiser").load(), "denoiser")
+    with seeded("fast"):
+        for name, parameter in net.named_parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape) * name.startswith("fast_")
+    storage.save_network(net, folder)
+    storage.write_facts(folder, Shipped(denoiser_weights, "LatentDenoiser").facts())
+    return str(folder)
+
+
 @pytest.fixture
-def receiver(folders, weights):
+def receiver(folders, denoiser_weights):
     def make(**fields):
-        return LatentDiffusion(autoencoder=folders["own"], weights=weights, **fields).build(Context())
+        return LatentDiffusion(autoencoder=folders["own"], weights=denoiser_weights, **fields).build(Context())
 
     return make
 
@@ -73,6 +90,22 @@ def test_one_step_is_the_denoisers_estimate_and_none_is_the_plain_decoder(folder
     assert torch.equal(one.decode(got, streams).pixels, one.coder.pictures(one.network(values, sigma)))
     plain = Vae(autoencoder=folders["own"]).build(Context()).decode(got, streams)
     assert torch.equal(receiver(steps=0).decode(got, streams).pixels, plain.pixels)
+
+
+def test_fast_is_one_evaluation_of_the_second_mode_and_shows_all_channels(folders, images, receiver, fast_weights):
+    got, streams = sent(folders, images, channels=3)
+    own = {"autoencoder": folders["own"], "weights": fast_weights, "decode": "all", "samples": 1}
+    made = LatentDiffusion(**own, steps="fast").build(Context())
+    values, sigma = made.whole(arrived(made.coder, got.parts["latent"]))
+    expected = made.coder.pictures(made.network(values, sigma, None, torch.ones(4, dtype=torch.bool)))
+    shown = made.decode(got, streams)
+    assert torch.equal(shown.pixels, expected)
+    first = LatentDiffusion(**own, steps=1).build(Context())
+    slow = first.decode(got, streams)
+    assert float((slow.pixels - expected).abs().max()) > 1e-3
+    assert torch.equal(shown.samples, slow.samples)  # drawn by the first mode
+    with pytest.raises(ScenarioError, match="steps: fast, and its weights '.*' have no fast mode"):
+        receiver(steps="fast")
 
 
 def test_the_decoder_gets_the_channels_that_were_sent_or_all(folders, images, receiver):
@@ -174,25 +207,25 @@ def test_a_map_that_comes_with_the_message_conditions_the_picture(folders, image
 @pytest.mark.parametrize(
     "channel", ["rayleigh", [{"kind": "ofdm"}, {"kind": "tdl", "speed_kmh": 30}], ["awgn", {"kind": "erasure", "probability": 0.2}]], ids=str
 )
-def test_it_receives_over_any_channel(folders, images, weights, channel):
+def test_it_receives_over_any_channel(folders, images, denoiser_weights, channel):
     system = System.of(
         {"kind": "vae_latent", "autoencoder": folders["own"], "channels": 4}, {"kind": "analog", "fill": "repeat"},
-        {"kind": "latent_diffusion", "autoencoder": folders["own"], "weights": weights, "steps": 2}, channel,
+        {"kind": "latent_diffusion", "autoencoder": folders["own"], "weights": denoiser_weights, "steps": 2}, channel,
     )  # fmt: skip
     result = system.send(images, 10.0, "1/12")
     assert bool(result.ok.all()) and bool(result.pixels.isfinite().all()) and isinstance(result.usage, Usage)
 
 
-def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, weights, receiver, tmp_path):
+def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, denoiser_weights, receiver, tmp_path):
     with pytest.raises(ScenarioError, match="which are of the latents of 'own', and names the autoencoder"):
-        LatentDiffusion(autoencoder=folders["foreign"], weights=weights).build(Context())
-    with pytest.raises(ScenarioError, match="needs the real part 'latent' of `transmit: vae_latent`"):
+        LatentDiffusion(autoencoder=folders["foreign"], weights=denoiser_weights).build(Context())
+    with pytest.raises(ScenarioError, match="needs the part 'latent' of `transmit: vae_latent`"):
         receiver().decode(SimpleNamespace(parts={}, image_size=(64, 96)), Streams.of(images.ids))
     with pytest.raises(WeightsError, match="there are no weights 'nowhere'"):
         LatentDiffusion(autoencoder=folders["own"], weights="nowhere").build(Context())
     assert "there are no weights 'nowhere'" in LatentDiffusion(weights="nowhere").available()
     transmit = parse("transmit", {"kind": "vae_latent", "autoencoder": folders["foreign"]})
-    assert "give both the same" in LatentDiffusion(autoencoder=folders["own"], weights=weights).fits(transmit)
+    assert "give both the same" in LatentDiffusion(autoencoder=folders["own"], weights=denoiser_weights).fits(transmit)
     for wrong in ({"steps": -1}, {"steps": "many"}, {"solver": "magic"}, {"guidance": -1.0}, {"samples": -1}):
         with pytest.raises(ValueError):
             LatentDiffusion(**wrong)

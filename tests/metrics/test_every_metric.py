@@ -15,8 +15,8 @@ from semcom.metrics.base import RATES, Quantity, quantity, to_8bit
 from semcom.models import storage
 from semcom.models import weights as pinned
 
-#: of those that look at pixels alone; scores of label maps have tests of their own
-KINDS = sorted(set(registry.TABLE["metric"]) - {"semantic"})
+#: of those that look at two pictures alone; scores of label maps and of samples have tests of their own
+KINDS = sorted(set(registry.TABLE["metric"]) - {"semantic", "uncertainty"})
 SIZES = {"ms_ssim": (164, 170), "ms_ssim_4": (84, 100)}  # of test pictures; smaller ones do for the rest
 #: feature layers as torchvision numbers them: (outputs, inputs, kernel)
 ALEX = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}

@@ -12,7 +12,7 @@ from semcom import classes
 from semcom.errors import DataError
 from semcom.models import segmenter
 from semcom.metrics.base import to_8bit
-from semcom.metrics.confusion import confusion, errors, mean_iou, pixel_accuracy
+from semcom.metrics.confusion import confusion, errors, invented, mean_iou, pixel_accuracy
 from semcom.metrics.semantic import Semantic
 from semcom.protocols import Pair
 from semcom.source.camvid import NAMES, CamVid
@@ -138,6 +138,17 @@ def test_new_and_repaired_errors_are_the_change():
     assert torch.equal(right[1], right[0] - new + repaired)
 
 
+def test_invented_pixels_are_the_new_errors_by_what_they_are_taken_for():
+    truth, before = maps(1)
+    _, now = maps(2)
+    new, _ = errors(truth, before, now, K)
+    found = invented(truth, before, now, K)
+    wrong = (truth != VOID) & (before == truth) & (now != truth)
+    for row in range(len(truth)):
+        assert found[row].tolist() == [int((wrong[row] & (now[row] == k)).sum()) for k in range(K)]
+        assert int(new[row].sum() - found[row].sum()) == int((wrong[row] & (now[row] == UNKNOWN)).sum())  # unknown is no class
+
+
 # the prepared metric
 
 
@@ -184,6 +195,23 @@ def test_what_the_description_names_is_what_comes(evaluator):
             for name, quantity in Semantic(of=of, against=against).quantities().items():
                 wanted = {quantity.counts, quantity.image, quantity.original} if quantity.counts else {name, quantity.original}
                 assert wanted - {""} <= stored and (name in stored) != bool(quantity.counts)
+
+
+def test_an_outage_is_less_than_the_asked_share_of_what_the_original_has(evaluator):
+    truth, received = maps()
+    truth[2] = VOID
+    pair = Pair(paint(truth), paint(received), truth, received)
+    plain = scores(evaluator, pair)
+    share = plain["miou_image"] / plain["miou_image_of_original"]
+    assert not any(name.startswith("outage") for name in plain)
+    for below, happened in ((float(share[0]) * 0.99, 0.0), (min(1.0, float(share[0]) * 1.01), 1.0)):
+        found = scores(evaluator, pair, outage_below=below)
+        assert float(found["outage"][0]) == happened and found["outage"][2].isnan()
+        assert torch.equal(found["outage_received"][:2], (plain["miou_image_received"] < below * plain["miou_image_of_original"])[:2].double())
+    described = Semantic(outage_below=0.5)
+    assert described.quantities()["outage"].event and "0.5" in described.quantities()["outage"].label
+    assert described.quantities()["outage"].tuned_with == "outage"  # not what is best on average
+    assert "outage_below" not in Semantic().identity() and described.identity() != Semantic(outage_below=0.4).identity()
 
 
 def test_without_a_received_map_only_the_picture_is_scored(evaluator):

@@ -12,7 +12,7 @@ from semcom.models.block_code import COEFFICIENTS, Block, block_transform
 
 @pytest.fixture
 def net():
-    return BlockAutoencoder(latent_channels=6, width=8, fine_width=8, encoder_blocks=1, decoder_blocks=1).eval().requires_grad_(False)
+    return BlockAutoencoder(latent_channels=6, width=8, fine_width=8, encoder_blocks=1, decoder_blocks=(1, 1, 1)).eval().requires_grad_(False)
 
 
 def test_the_block_transform_is_orthonormal_and_ordered():

@@ -11,6 +11,7 @@ from semcom.models.denoiser import CLASSES, PLANES, LatentDenoiser, planes_of, p
 from semcom.models.shipped import Shipped
 from semcom.train.optimise import seeded
 from semcom.train.recipe import load
+from semcom.train.tasks.denoiser_fast import with_fast_mode
 
 ROOT = Path(__file__).resolve().parents[2]
 POWER = (2.0, 1.0, 0.6, 0.4)
@@ -25,6 +26,10 @@ def tiny(trained=True):
             for parameter in net.parameters():
                 parameter.data += 0.05 * torch.randn(parameter.shape)
     return net.eval().requires_grad_(False)
+
+
+def fast(net):
+    return with_fast_mode(net, "tiny").eval().requires_grad_(False)
 
 
 def normal(*shape, seed=0):
@@ -81,6 +86,20 @@ def test_rows_do_not_depend_on_their_neighbours_and_any_size_will_do():
             torch.testing.assert_close(together[row : row + 1], net(x[row : row + 1], sigma[row : row + 1]), rtol=1e-4, atol=1e-5)
 
 
+def test_a_fast_mode_starts_as_the_first_and_leaves_it_alone():
+    net, x, sigma = tiny(), normal(3, 4, 8, 12), normal(3, 4, 8, 12, seed=2).exp()
+    first, rows = net(x, sigma), torch.tensor([True, False, True])
+    two = fast(net)
+    assert two.has_fast and not net.has_fast
+    assert torch.equal(two(x, sigma), first) and torch.equal(two(x, sigma, None, rows), first)
+    for name, parameter in two.named_parameters():
+        parameter += 0.05 * torch.ones_like(parameter) * name.startswith("fast_")
+    assert torch.equal(two(x, sigma), first)
+    both = two(x, sigma, None, rows)
+    assert torch.equal(both[1], first[1]) and bool(((both - first)[rows].flatten(1).abs().amax(1) > 1e-3).all())
+    torch.testing.assert_close(both[:1], two(x[:1], sigma[:1], None, rows[:1]), rtol=1e-4, atol=1e-5)
+
+
 def test_planes_are_means_over_the_area_of_a_place():
     classes = torch.zeros(1, CLASSES, 32, 64)
     classes[:, 3, :, ::2], classes[:, 5, :, 1::2] = 1.0, 1.0
@@ -100,7 +119,9 @@ def test_weights_come_back_as_they_were_saved(tmp_path):
     storage.save_network(net, tmp_path)
     again = Shipped(str(tmp_path), "LatentDenoiser").load()
     x, sigma = normal(1, 4, 8, 8), torch.full((1, 4, 8, 8), 0.7)
-    assert again.channels == 4
+    assert again.channels == 4 and not again.has_fast
+    storage.save_network(fast(net), tmp_path / "fast")
+    assert Shipped(str(tmp_path / "fast"), "LatentDenoiser").load().has_fast
     # half precision keeps 11 bits of each weight
     torch.testing.assert_close(again(x, sigma), net.half().float()(x, sigma), rtol=1e-3, atol=1e-3)
 

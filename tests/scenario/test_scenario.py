@@ -219,8 +219,9 @@ def test_images_of_the_panel_are_checked_once_the_source_is_known(scenario):
 
 
 def test_figures_name_systems_by_key_and_show_their_labels(scenario):
-    made = scenario(replace=[("  codec:\n", "  codec:\n    label: WebP\n"), ("[psnr]", "[psnr]\nfigures: {panel: {systems: [codec]}, classes: {systems: [codec], snr_db: [10]}}")])
+    made = scenario(replace=[("  codec:\n", "  codec:\n    label: WebP\n"), ("[psnr]", "[psnr]\nfigures: {panel: {systems: [codec]}, classes: {systems: [codec], snr_db: [10]}, inventions: {systems: [codec], classes: [car]}}")])
     assert made.figures.panel.systems == made.figures.classes.systems == ("WebP",) and made.figures.classes.snr_db == (10,)
+    assert made.figures.inventions.systems == ("WebP",) and made.figures.inventions.classes == ("car",)
     assert from_mapping(yaml.safe_load(made.dump())).figures == made.figures
 
 

@@ -154,3 +154,13 @@ def test_the_worst_tenth_is_at_the_end_that_is_worse():
     rows = table(images=20, repeats=1, snrs=(0.0,)).assign(psnr=np.arange(1.0, 21.0))
     for better, expected in (("higher", 1.5), ("lower", 19.5)):
         assert summarise(rows, {"psnr": better}, ["snr_db"]).iloc[0]["worst_tenth"] == pytest.approx(expected)
+
+
+def test_shares_stay_within_their_bounds_and_events_that_never_happened_have_an_upper_one():
+    rows = table(images=4, repeats=1, snrs=(0.0,)).assign(psnr=[0.0, 0.0, 0.0, 0.4])
+    rows["psnr@prior"] = rows["psnr"]
+    free, cut = (summarise(rows, {"psnr": "lower"}, ["snr_db"], bounds=bounds).iloc[0] for bounds in ({}, {"psnr": (0.0, 1.0)}))
+    assert free["low"] < 0 == cut["low"] and (free["mean"], free["high"]) == (cut["mean"], cut["high"])
+    never = rows.assign(**{"psnr": 0.0, "psnr@prior": 0.0})
+    found = summarise(never, {"psnr": "lower"}, ["snr_db"], bounds={"psnr": (0.0, 1.0)}, events=["psnr"]).iloc[0]
+    assert found["method"] == UPPER and found["high"] == pytest.approx(1 - 0.05 ** (1 / 4)) and math.isnan(found["worst_tenth"])

@@ -8,7 +8,7 @@ from scipy import stats
 
 from semcom import rng
 from semcom.stats.crossover import CURVES, crossover, first_crossing
-from semcom.stats.intervals import mean_interval
+from semcom.stats.intervals import mean_interval, probability_interval, within
 from semcom.stats.outage import outage, tail_mean
 from semcom.stats.sample import Sample
 
@@ -127,3 +127,28 @@ def test_an_axis_that_cannot_be_is_refused():
         crossover(AXIS[::-1], a, b)
     with pytest.raises(ValueError, match="one sample of each system a point"):
         crossover(AXIS, a[1:], b)
+
+
+def test_a_probability_is_a_mean_with_an_interval_inside_0_and_1_and_a_bound_where_all_agree():
+    rare = sent([1.0] + [0.0] * 7)
+    plain, found = mean_interval(rare), probability_interval(rare)
+    assert plain.low < 0 and (found.mean, found.low, found.high) == (plain.mean, 0.0, plain.high)
+    many = sent((rng.generator("events").random(240) < 0.3).astype(float), repeats=4)
+    assert probability_interval(many) == mean_interval(many)  # percentiles of means of 0 and 1 lie there anyway
+    never, always = (probability_interval(sent(np.full(60, value))) for value in (0.0, 1.0))
+    assert (never.low, never.high) == pytest.approx((0.0, 1 - 0.05 ** (1 / 60))) and (always.low, always.high) == pytest.approx((0.05 ** (1 / 60), 1.0))
+    assert outage(many, 0.5, "lower") == probability_interval(many)
+
+
+def test_cutting_at_what_cannot_be_loses_no_truth():
+    """Shares that are mostly 0, in six clusters: an interval that is cut holds the truth whenever the whole one does."""
+    cut = 0
+    for number in range(200):
+        values = np.maximum(rng.generator("shares", number).normal(-0.02, 0.05, 6), 0.0)
+        whole = mean_interval(sent(values))
+        kept = within(whole, 0.0, None)
+        cut += kept.low > whole.low
+        for truth in np.linspace(0.0, 0.1, 11):
+            assert (whole.low <= truth <= whole.high) == (kept.low <= truth <= kept.high)
+    assert cut > 50
+    assert within(whole, None, None) == whole

@@ -10,7 +10,9 @@ from semcom import classes
 from semcom.models import segmenter
 from semcom.metrics.psnr import PSNR
 from semcom.metrics.semantic import Semantic
-from semcom.sweep.measure import Measure, known
+from semcom.metrics.uncertainty import Uncertainty
+from semcom.sweep.measure import Doubts, Measure, known
+from semcom.types import Reconstruction
 
 
 @pytest.fixture
@@ -39,6 +41,21 @@ def test_one_picture_with_two_maps_is_two_reconstructions(evaluator):
     alone = meter(["a"], original, picture, truth, None)[0]
     assert math.isnan(alone["pixel_accuracy_received"]) and alone["confusion_received"] is None
     assert meter(["a"], original, picture, truth, truth)[0] is right  # looked up
+
+
+def test_one_picture_with_other_samples_is_another_reconstruction():
+    metric, plain = Uncertainty(predicts=("large_errors",)), Measure([PSNR().build("cpu")], dict(PSNR.COLUMNS))
+    meter = Measure([metric.build("cpu")], dict(metric.quantities()))
+    original, picture = paint(scene(0)), paint(scene(1))
+    doubts = [Doubts(torch.rand(1, 4, 3, 16, 24), torch.rand(1, 16, 24)) for _ in range(2)]
+    first, second = (meter(["a"], original, picture, doubts=doubt)[0] for doubt in doubts)
+    assert first["auroc_large_errors"] != second["auroc_large_errors"] and first["diversity"] != second["diversity"]
+    assert meter(["a"], original, picture, doubts=doubts[0])[0] is first
+    assert math.isnan(meter(["a"], original, picture)[0]["diversity"])
+    assert plain(["a"], original, picture, doubts=doubts[0])[0] is plain(["a"], original, picture, doubts=doubts[1])[0]
+    result = Reconstruction(picture, torch.tensor([True]), samples=doubts[0].samples, uncertainty=doubts[0].uncertainty)
+    lost = Doubts.of(result, torch.tensor([False]))
+    assert lost.samples.isnan().all() and lost.uncertainty.isnan().all() and torch.equal(Doubts.of(result, result.ok).samples, doubts[0].samples)
 
 
 def test_what_is_known_is_not_read_again(evaluator):

@@ -10,7 +10,7 @@ import torch
 from semcom.errors import ScenarioError
 from semcom.scenario import load
 from semcom.sweep.prepare import prepare
-from semcom.sweep.tune import Tuner, tuning_images
+from semcom.sweep.tune import Tuner, combinations, tuning_images
 from semcom.types import Condition
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
@@ -47,6 +47,22 @@ def test_the_choice_is_the_best_of_all_candidates(tuned):
         all_values = {mcs: expected_psnr(tuner, spec, point, {"link.mcs": mcs}) for mcs in spec.tuned["link.mcs"][::3]}
         chosen = tuner.choose(spec, point)["psnr"]
         assert expected_psnr(tuner, spec, point, chosen) >= max(all_values.values()) - 1e-6
+
+
+def test_progress_counts_candidates_and_leaves_gradients_alone(tuned):
+    points, tuner = tuned
+    spec = system(points[0], "bit recovery").fix({"transmit.codec": "webp"})
+    steps, shares = tuner.choosing(spec, points[0]), []
+    while True:
+        try:
+            shares.append(next(steps))
+        except StopIteration as end:
+            chosen = end.value
+            break
+        assert torch.is_grad_enabled()
+    assert shares == sorted(shares) and shares[0] == 0.0 and shares[-1] < 1.0 and len(shares) > 1
+    assert chosen == tuner.choose(spec, points[0])
+    assert combinations(spec.tuned) == len(spec.tuned["link.mcs"]) and combinations({}) == 1
 
 
 def test_the_reference_of_a_codec_is_above_what_that_codec_reaches(tuned):

@@ -10,8 +10,8 @@ from semcom.models.shipped import Shipped
 from semcom.train.data import Augmentation, Draws, Steps
 from semcom.train.denoiser.latents import Encoded
 from semcom.train.denoiser.levels import Air, received
-from semcom.train.denoiser.maps import Maps, planes
 from semcom.train.loop import Training
+from semcom.train.maps import Maps, planes
 from semcom.train.pack import Pack
 from semcom.train.tasks.denoiser import DenoiserTask
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from semcom.errors import DataError, SemcomError, StoreError, WeightsError
 from semcom.models import storage, weights
+from semcom.models.pretrained import Pretrained
 from semcom.train import checkpoint
 from semcom.train.card import add_scores
 from semcom.train.loop import Training
@@ -229,3 +230,22 @@ print(sorted(others & more), sorted((others - {{"scipy", "torchvision"}}) & set(
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "[] []"
+
+
+@pytest.mark.parametrize("precision", ["half", "int8"])
+def test_a_decoder_is_trained_for_latents_that_stay_what_they_are(recipe, tmp_path, precision):
+    """The encoder's tensors, its latents and their statistics are those of the autoencoder that it started from."""
+    block = {"kind": "autoencoder", "network": "block", "latent_channels": 4, "encoder_width": 8, "decoder_width": 8, "sent": [1, 4]}
+    finish(Training(recipe(task={**block, "decoder_blocks": [1, 1]}), tmp_path / "first"))
+    start = Pretrained(str(tmp_path / "first" / "weights"))
+    finer = {**block, "decoder_blocks": [2, 1, 1], "start": start.name}
+    finish(Training(recipe(task=finer, keep__weights=precision), tmp_path / "second"))
+    then = Pretrained(str(tmp_path / "second" / "weights"))
+    assert storage.encoder_digest(start.file()) == storage.encoder_digest(then.file())
+    before, after, pixels = start.load(), then.load(), torch.rand(2, 3, 16, 32)
+    assert torch.equal(before.encode(pixels), after.encode(pixels)) and torch.equal(before.power, after.power)
+    assert not torch.allclose(before.decode(before.encode(pixels)), after.decode(after.encode(pixels)))
+    changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before.state_dict().get(name, value))}
+    assert changed and all(name.startswith("net.decoder.") for name in changed)
+    with pytest.raises(WeightsError, match="whose encoder has another shape"):
+        finish(Training(recipe(task={**finer, "encoder_width": 16}), tmp_path / "third"))

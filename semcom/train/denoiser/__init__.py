@@ -1,1 +1,1 @@
-"""What a denoiser of latents is trained on: encoded pictures, noise levels, maps as a receiver may have them."""
+"""What a denoiser of latents is trained on: encoded pictures and noise levels."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 
 from semcom.rng import generator
 from semcom.store.writer import atomically
-from semcom.train.data import Steps
+from semcom.train.data import Augmentation, Steps
 
 #: pictures that pass through the encoder together
 TOGETHER = 16
@@ -27,7 +28,7 @@ KEY = "made of"
 @dataclass(frozen=True)
 class LatentBatch:
     """``latents`` float32 [B, C, h, w] of unit RMS an image; ``labels`` int64 [B, H, W], or None without classes;
-    ``pixels`` [B, 3, H, W] where pictures are to be shown."""
+    ``pixels`` [S, 3, H, W] of the first S, where pictures are to be shown or compared."""
 
     latents: torch.Tensor
     labels: torch.Tensor | None
@@ -42,18 +43,22 @@ class Encoded(torch.utils.data.Dataset):
     """As `Steps`, with latents in place of pixels.
 
     ``encode`` makes latents [B, C, h, w] of pixels [B, 3, H, W]; ``made_by`` identifies it. ``path`` is where the encoded
-    pictures are kept: made when they are not there or are others.
+    pictures are kept: made when they are not there or are others. ``shown``: rows below it come with their pixels.
     """
 
-    def __init__(self, steps: Steps, encode: Callable[[torch.Tensor], torch.Tensor], made_by: str, views: int, path: Path):
-        self.steps, self.encode, self.views = steps, encode, views
+    def __init__(
+        self, steps: Steps, encode: Callable[[torch.Tensor], torch.Tensor], made_by: str, views: int, path: Path, shown: int = 0
+    ):
+        self.steps, self.encode, self.views, self.shown = steps, encode, views, shown
         self.rows, self.classes = steps.rows, steps.classes
         self._found = self._open(path, made_by)
 
     def __getitem__(self, step: int) -> LatentBatch:
         places = [self._place(step, row) for row in self.rows]
         latents = self._found["latents"][places].float()
-        return LatentBatch(latents, self._found["labels"][places].long() if self.classes else None)
+        shown = [self._view(*divmod(place, self.views))[0] for row, place in zip(self.rows, places, strict=True) if row < self.shown]
+        pixels = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).contiguous() if shown else None
+        return LatentBatch(latents, self._found["labels"][places].long() if self.classes else None, pixels)
 
     def plain(self, count: int) -> LatentBatch:
         """A few pictures from the first to the last, not augmented, with their pixels."""
@@ -69,7 +74,7 @@ class Encoded(torch.utils.data.Dataset):
         from safetensors.torch import load_file, save_file
 
         steps = self.steps
-        told = [made_by, [pack.digest for pack in steps.packs], repr(steps.augmentation), steps.seed, self.views]
+        told = [made_by, [pack.digest for pack in steps.packs], _told(steps.augmentation), steps.seed, self.views]
         key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
         if path.is_file():
             with safe_open(path, framework="pt") as file:
@@ -92,3 +97,8 @@ class Encoded(torch.utils.data.Dataset):
     def _view(self, picture: int, view: int) -> tuple[np.ndarray, np.ndarray | None]:
         rng = generator(self.steps.seed, "train", "view", picture, view)
         return self.steps.augmented(picture, rng)
+
+
+def _told(augmentation: Augmentation) -> str:
+    """All that it does. What is off is left out, so that options that came later leave alone what was encoded before."""
+    return re.sub(r", \w+=0\.0", "", repr(augmentation))

@@ -11,9 +11,11 @@ import torch
 from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor, nn
 
+from semcom.errors import WeightsError
 from semcom.models import lpips_squeeze, storage
 from semcom.models.autoencoder import Autoencoder
 from semcom.models.critic import PatchCritic
+from semcom.models.pretrained import Pretrained
 from semcom.scenario.schema import Section
 from semcom.train import losses
 from semcom.train.data import Batch, Draws
@@ -88,7 +90,7 @@ class AutoencoderTask(TaskDescription):
         64, ge=8, multiple_of=4, description="channels inside the encoder (kl: of both, at full resolution; block: of both, at an eighth)"
     )
     decoder_width: int = Field(
-        76, ge=8, multiple_of=4, description="channels inside the decoder (block: of both, at a quarter of the resolution)"
+        76, ge=8, multiple_of=4, description="channels inside the decoder (block: at a quarter of the resolution, half as many at a half)"
     )
     sent: tuple[int, ...] = Field(
         (2, 4, 4, 8, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
@@ -98,7 +100,10 @@ class AutoencoderTask(TaskDescription):
         None, description="residual blocks a stage, from the highest resolution (block: one number); null: the network's default"
     )
     decoder_blocks: tuple[int, ...] | None = Field(
-        None, description="residual blocks a stage, from the lowest resolution (block: one number); null: the network's default"
+        None, description="residual blocks a stage, from the lowest resolution (block: at 1/8, 1/4 and, if wanted, 1/2); null: the network's default"
+    )
+    start: str | None = Field(
+        None, description="an autoencoder whose encoder is kept as it is, and whose decoder's weights are a start where they fit"
     )
     losses: Losses = Field(Losses(), description="what a reconstruction is compared by")
     noise: Noise = Field(Noise(), description="the channel's noise on the latents")
@@ -111,10 +116,13 @@ class AutoencoderTask(TaskDescription):
 
     @model_validator(mode="after")
     def _a_block_count_for_each_stage(self) -> AutoencoderTask:
+        stages = STAGES[self.patch]
+        allowed = {"encoder_blocks": (1,), "decoder_blocks": (2, 3)} if self.network == "block" else {}
         for name in ("encoder_blocks", "decoder_blocks"):
-            given, stages = getattr(self, name), 1 if self.network == "block" else STAGES[self.patch]
-            if given is not None and len(given) != stages:
-                raise ValueError(f"{name} is {list(given)}; expected {stages} numbers, one a stage of network {self.network} with patch {self.patch}")
+            given, counts = getattr(self, name), allowed.get(name, (stages,))
+            if given is not None and len(given) not in counts:
+                wanted = " or ".join(str(count) for count in counts)
+                raise ValueError(f"{name} is {list(given)}; network {self.network} with patch {self.patch} takes {wanted} numbers, one a stage")
         return self
 
     def build(self) -> Training:
@@ -123,7 +131,10 @@ class AutoencoderTask(TaskDescription):
     def smoke(self) -> AutoencoderTask:
         # LPIPS's weights are not everywhere; the critic takes part from the second step on
         terms = self.losses.model_copy(update={"lpips_squeeze": 0.0, "l1": 1.0, "adversarial_from": 0.3})
-        return self.model_copy(update={"encoder_width": 8, "decoder_width": 8, "losses": terms})
+        return self.model_copy(update={"encoder_width": 8, "decoder_width": 8, "losses": terms, "start": None})
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | ({"start": Pretrained(self.start).digest()} if self.start else {})
 
 
 class Training:
@@ -134,7 +145,10 @@ class Training:
         self.perceptual = lpips_squeeze.load() if task.losses.lpips_squeeze else None
 
     def networks(self) -> Mapping[str, nn.Module]:
-        networks = {"autoencoder": Autoencoder(network(self.task))}
+        model = Autoencoder(network(self.task))
+        if self.task.start:
+            keep_latents(model, Pretrained(self.task.start).load())
+        networks = {"autoencoder": model}
         return networks | ({"critic": PatchCritic()} if self.task.losses.adversarial else {})
 
     def active(self, name: str, step: int, steps: int) -> bool:
@@ -195,7 +209,8 @@ def network(task: AutoencoderTask) -> nn.Module:
     if task.network == "block":
         from semcom.models.block_autoencoder import BlockAutoencoder
 
-        blocks = {name: count[0] for name in ("encoder_blocks", "decoder_blocks") if (count := getattr(task, name))}
+        given = {"encoder_blocks": (task.encoder_blocks or (None,))[0], "decoder_blocks": task.decoder_blocks}
+        blocks = {name: value for name, value in given.items() if value is not None}
         return BlockAutoencoder(task.latent_channels, task.encoder_width, task.decoder_width, **blocks)
     stages, seen = STAGES[task.patch], 3 * task.patch**2
     if task.network == "tiny":
@@ -214,3 +229,17 @@ def network(task: AutoencoderTask) -> nn.Module:
         in_channels=seen, out_channels=seen, latent_channels=task.latent_channels, block_out_channels=widths,
         layers_per_block=1, norm_num_groups=8, mid_block_add_attention=False, **kind,
     )  # fmt: skip
+
+
+def keep_latents(model: Autoencoder, earlier: Autoencoder) -> None:
+    """Give ``model`` the encoder and the statistics of ``earlier``, for good, and what fits of its decoder as a start.
+
+    Raises: WeightsError where the encoders differ in shape.
+    """
+    ours, theirs = model.state_dict(), earlier.state_dict()
+    kept = {name for name in ours if not name.startswith("net.decoder.")}
+    if wrong := sorted(name for name in kept if name not in theirs or theirs[name].shape != ours[name].shape):
+        raise WeightsError(f"task: start names an autoencoder whose encoder has another shape ({wrong[0]}); give this one its widths")
+    fits = {name: value for name, value in theirs.items() if name in ours and value.shape == ours[name].shape}
+    model.load_state_dict({**ours, **fits})
+    model.keeps_latents = True

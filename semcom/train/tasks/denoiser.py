@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +17,12 @@ from torch import Tensor, nn
 from semcom.diffusion import samplers, steps
 from semcom.latents.coder import coder
 from semcom.models import storage
-from semcom.models.denoiser import LatentDenoiser, planes_of, preconditioning
+from semcom.models.denoiser import CLASSES, LatentDenoiser, planes_of, preconditioning
 from semcom.models.pretrained import Pretrained
 from semcom.train.data import Draws, Steps
 from semcom.train.denoiser.latents import Encoded, LatentBatch
 from semcom.train.denoiser.levels import Air, received
-from semcom.train.denoiser.maps import Maps, planes
+from semcom.train.maps import Maps, planes
 from semcom.train.task import TaskDescription, Turn
 
 #: SNRs in dB that sample pictures show, and evaluations of the denoiser
@@ -30,7 +31,31 @@ SHOWN, EVALUATIONS = (-5.0, 5.0), (1, 6)
 CACHE = "latents.safetensors"
 
 
-class DenoiserTask(TaskDescription):
+class OfLatents(TaskDescription):
+    """What tasks that train a denoiser have in common: whose latents, and how a receiver meets them."""
+
+    autoencoder: str = Field("autoencoder", min_length=1, description="weights that ship, or a folder; of latents with unit RMS")
+    views: int = Field(12, ge=1, description="random crops of each picture, encoded before the first step; they take turns by epoch")
+    sent: tuple[int, ...] = Field(
+        (0, 1, 2, 4, 4, 4, 8, 8, 16, 16, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
+    )
+    importance: float = Field(
+        0.5, ge=0.0, le=1.0, description="how far a channel counts by what its errors do to the picture: 0 all alike, 1 in proportion"
+    )
+    air: Air = Field(Air(), description="noise levels")
+    maps: Maps = Field(Maps(), description="label maps")
+
+    def data(self, pictures: Steps, folder: Path, shown: int = 0) -> Encoded:
+        """Encoded pictures; with their pixels, those of rows below ``shown``."""
+        made = coder(Pretrained(self.autoencoder), "cpu")
+        # in float32 and one batch at a time, so that it is the same whatever surrounds it
+        return Encoded(pictures, lambda pixels: made.model.encode(pixels), made.encoder, self.views, folder / CACHE, shown)
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "autoencoder": storage.encoder_digest(Pretrained(self.autoencoder).file())}
+
+
+class DenoiserTask(OfLatents):
     """A denoiser of all latent channels of an autoencoder, with a noise level of its own for each element and a label map.
 
     Each picture is met as a radio channel leaves it (some leading channels sent, unequal powers, fading, losses) or on a
@@ -46,21 +71,11 @@ class DenoiserTask(TaskDescription):
     """
 
     kind: Literal["latent_denoiser"] = "latent_denoiser"
-    autoencoder: str = Field("autoencoder", min_length=1, description="weights that ship, or a folder; of latents with unit RMS")
-    views: int = Field(12, ge=1, description="random crops of each picture, encoded before the first step; they take turns by epoch")
     widths: tuple[int, int, int] = Field(
         (64, 160, 320), description="features at the latents' resolution, at half and at a quarter of it"
     )
     blocks: tuple[int, int, int] = Field((1, 1, 1), description="residual blocks there, on the way down and on the way up")
     heads: int = Field(5, ge=1, description="of the attention at a quarter of the resolution; divides its width")
-    sent: tuple[int, ...] = Field(
-        (0, 1, 2, 4, 4, 4, 8, 8, 16, 16, 16, 16), min_length=1, description="leading channels that are sent, each entry equally likely"
-    )
-    importance: float = Field(
-        0.5, ge=0.0, le=1.0, description="how far a channel counts by what its errors do to the picture: 0 all alike, 1 in proportion"
-    )
-    air: Air = Field(Air(), description="noise levels")
-    maps: Maps = Field(Maps(), description="label maps")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> DenoiserTask:
@@ -68,25 +83,27 @@ class DenoiserTask(TaskDescription):
             raise ValueError(f"heads is {self.heads} and the last of widths {self.widths[2]}; it must be a multiple")
         return self
 
-    def data(self, pictures: Steps, folder: Path) -> Encoded:
-        made = coder(Pretrained(self.autoencoder), "cpu")
-        # in float32 and one batch at a time, so that it is the same whatever surrounds it
-        return Encoded(pictures, lambda pixels: made.model.encode(pixels), storage.digest(made.file), self.views, folder / CACHE)
-
     def build(self) -> Training:
         return Training(self)
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "autoencoder": storage.digest(Pretrained(self.autoencoder).file())}
 
     def smoke(self) -> DenoiserTask:
         return self.model_copy(update={"widths": (16, 16, 16), "heads": 1, "views": 2})
 
 
+@dataclass(frozen=True)
+class Met:
+    """``clean`` latents [B, C, h, w] in the receiver's scale, ``noisy`` ones of level ``sigma``, ``planes`` of a map or None."""
+
+    clean: Tensor
+    noisy: Tensor
+    sigma: Tensor
+    planes: Tensor | None
+
+
 class Training:
     """The prepared task."""
 
-    def __init__(self, task: DenoiserTask):
+    def __init__(self, task: OfLatents):
         self.task = task
         self.coder = coder(Pretrained(task.autoencoder), "cpu")
         self.power = torch.tensor(self.coder.power, dtype=torch.float32)
@@ -104,20 +121,27 @@ class Training:
     def losses(
         self, name: str, networks: Mapping[str, nn.Module], batch: LatentBatch, draws: Draws, turn: Turn
     ) -> Mapping[str, Tensor]:
-        network, power = networks["denoiser"], self.power.to(batch.latents.device)
-        clean, sigma = received(batch.latents, power, self.task.sent, self.task.air, draws)
+        met = self.met(batch.latents, batch.labels, self.task.air, draws, self.task.sent)
+        return {"error": self.error(networks["denoiser"](met.noisy, met.sigma, met.planes), met).mean()}
+
+    def met(self, latents: Tensor, labels: Tensor | None, air: Air, draws: Draws, sent: tuple[int, ...]) -> Met:
+        """Latents as a receiver meets them over ``air``, with one of ``sent`` leading channels."""
+        clean, sigma = received(latents, self.power.to(latents.device), sent, air, draws)
         noise = torch.where(sigma.isfinite(), sigma, 0.0) * draws.normal("noise", clean.shape[1:])
         noisy = torch.where(sigma.isfinite(), clean + noise, 0.0)
-        shown = None if batch.labels is None else planes(batch.labels, tuple(clean.shape[2:]), self.task.maps, draws)
-        skip, _, out = preconditioning(sigma, power.sqrt()[:, None, None])
-        error = (network(noisy, sigma, shown) - clean) / out
-        return {"error": (self.weight.to(error.device) * error.square()).mean()}
+        shown = None if labels is None else planes(labels, tuple(clean.shape[2:]), self.task.maps, draws)
+        return Met(clean, noisy, sigma, shown)
+
+    def error(self, made: Tensor, met: Met) -> Tensor:
+        """The squared error of the network's own output, weighted, an element."""
+        _, _, out = preconditioning(met.sigma, self.power.to(made.device).sqrt()[:, None, None])
+        return self.weight.to(made.device) * ((made - met.clean) / out).square()
 
     def samples(self, network: nn.Module, batch: LatentBatch) -> np.ndarray:
         """Rows: the original; per SNR the linear estimate, one evaluation, several; several from the map alone; columns: pictures."""
         latents = batch.latents
         noise = Draws(0, 0, tuple(range(len(latents))), latents.device).normal("samples", latents.shape[1:])
-        shown = None if batch.labels is None else planes_of(*_exact(batch.labels), tuple(latents.shape[2:]))
+        shown = None if batch.labels is None else exact(batch.labels, tuple(latents.shape[2:]))
         rows = [batch.pixels]
         for snr_db in (*SHOWN, -math.inf):
             sigma = torch.full_like(latents, 10.0 ** (-snr_db / 20.0))
@@ -139,7 +163,7 @@ class Training:
             f"denoiser of {network.channels} latent channels with a noise level for each element and a label map, trained from "
             f"{air.snr_db[0]:g} to {air.snr_db[1]:g} dB and from nothing at all"
         )
-        told = {"name": self.task.autoencoder, "sha256": storage.digest(self.coder.file)}
+        told = {"name": self.task.autoencoder, "encoder": self.coder.encoder}
         return {"what": what, "losses": "squared error at unit variance a level", "of": told}
 
 
@@ -147,9 +171,7 @@ def _sampled(denoise: samplers.Denoise, arrived: Tensor, sigma: Tensor, count: i
     return samplers.euler(denoise, arrived, sigma, steps.times(steps.start_of(sigma), count), lambda: noise)
 
 
-def _exact(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities [B, 12, H, W] and what is known [B, H, W] of labels int64 [B, H, W]."""
-    from semcom.models.denoiser import CLASSES
-
-    known = labels < CLASSES
-    return nn.functional.one_hot(labels.clamp(max=CLASSES - 1), CLASSES).permute(0, 3, 1, 2).float(), known
+def exact(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Planes of a map that is known exactly, of labels int64 [B, H, W], for latents of ``size`` (h, w)."""
+    one_hot = nn.functional.one_hot(labels.clamp(max=CLASSES - 1), CLASSES).permute(0, 3, 1, 2).float()
+    return planes_of(one_hot, labels < CLASSES, size)
