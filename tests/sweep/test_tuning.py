@@ -19,8 +19,8 @@ SMALL = ["source.size=[64,64]", "channel.kind=rayleigh", "sweep.snr_db=[0,10,20]
 
 @pytest.fixture(scope="module")
 def tuned():
-    """A small sweep of the quickstart's systems over Rayleigh fading, and its tuner."""
-    scenario = load(SCENARIOS / "quickstart.yaml", overrides=SMALL)
+    """A small sweep of the photographs' systems over Rayleigh fading, and its tuner."""
+    scenario = load(SCENARIOS / "photographs.yaml", overrides=SMALL)
     prepared = prepare(scenario, "cpu")
     return scenario.points(), Tuner(prepared.workshop, prepared.measure, scenario.seed)
 
@@ -86,7 +86,7 @@ def test_metrics_that_share_their_settings_have_those_of_the_best_product(tuned)
     points, alone = tuned
     point, spec = points[0], system(points[0], "bit recovery").fix({"transmit.codec": "webp"})
     spec = replace(spec, tuned={"link.mcs": spec.tuned["link.mcs"][::4]})
-    scenario = load(SCENARIOS / "quickstart.yaml", overrides=[*SMALL, "metrics=[psnr,ssim]", "tuning.together=[psnr,ssim]", "tuning.images=1"])
+    scenario = load(SCENARIOS / "photographs.yaml", overrides=[*SMALL, "metrics=[psnr,ssim]", "tuning.together=[psnr,ssim]", "tuning.images=1"])
     prepared = prepare(scenario, "cpu")
     tuner = Tuner(prepared.workshop, prepared.measure, scenario.seed, scenario.tuning)
     chosen = tuner.choose(spec, point)
@@ -103,4 +103,4 @@ def test_metrics_that_share_their_settings_have_those_of_the_best_product(tuned)
 
     assert product(chosen["psnr"]) == pytest.approx(max(product({"link.mcs": mcs}) for mcs in spec.tuned["link.mcs"]))
     with pytest.raises(ScenarioError, match="tuning.together.*'lpips_alex' is not measured"):
-        load(SCENARIOS / "quickstart.yaml", overrides=[*SMALL, "tuning.together=[lpips_alex]"])
+        load(SCENARIOS / "photographs.yaml", overrides=[*SMALL, "tuning.together=[lpips_alex]"])
