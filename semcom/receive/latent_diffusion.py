@@ -70,6 +70,7 @@ class LatentDiffusion(NamedAutoencoder):
         receive: {kind: latent_diffusion, steps: auto, solver: multistep}
     """
 
+    VERSION: ClassVar[int] = 2  # precision counts for the decoder, too
     TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"})
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
@@ -92,7 +93,9 @@ class LatentDiffusion(NamedAutoencoder):
         25.0, description="Es/N0 of the worst element from which the linear estimate is shown as it is, dB; null: never"
     )
     samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
-    precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the denoiser; its weights are float32")
+    precision: Literal["float32", "bf16", "fp16"] = Field(
+        "float32", description="arithmetic of denoiser and decoder; their weights are float32"
+    )
 
     def fits(self, transmit: Component) -> str | None:
         return self.same_autoencoder(transmit)
@@ -218,7 +221,7 @@ class DiffusionReceiver:
     def _sampled(
         self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable, fast: bool
     ) -> torch.Tensor:
-        with torch.no_grad(), torch.autocast(values.device.type, torch.bfloat16, enabled=self.how.precision == "bf16"):
+        with torch.no_grad(), self._arithmetic():
             if count == 1:  # the estimate itself, of a sample of the posterior too
                 return self._denoiser(planes, fast)(values, sigma)
             # heun looks twice at each step but the first and the last
@@ -237,13 +240,18 @@ class DiffusionReceiver:
 
     def _pictures(self, latents: torch.Tensor, sigma: torch.Tensor, sent: int) -> torch.Tensor:
         """Pixels of all channels, or of the ``sent`` leading ones, of unit RMS over them, where some of these arrived."""
-        if self.how.decode == "all" or sent in (0, len(self._power)):
-            return self.coder.pictures(latents)
-        some = sigma.isfinite().flatten(1).any(1)
-        pixels = self.coder.pictures(latents[:, :sent] / self._power[:sent].mean().sqrt())
-        if bool((~some).any()):
-            pixels[~some] = self.coder.pictures(latents[~some])
-        return pixels
+        with self._arithmetic():
+            if self.how.decode == "all" or sent in (0, len(self._power)):
+                return self.coder.pictures(latents)
+            some = sigma.isfinite().flatten(1).any(1)
+            pixels = self.coder.pictures(latents[:, :sent] / self._power[:sent].mean().sqrt())
+            if bool((~some).any()):
+                pixels[~some] = self.coder.pictures(latents[~some])
+            return pixels
+
+    def _arithmetic(self) -> torch.autocast:
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.how.precision)
+        return torch.autocast(self._power.device.type, half, enabled=half is not None)
 
     def _with_samples(
         self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: Draws
