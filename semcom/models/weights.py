@@ -28,12 +28,12 @@ class Pinned:
 #: name -> weights; `semcom train` prints the line of what it made (docs/training.md)
 TABLE: dict[str, Pinned] = {
     "autoencoder": Pinned(
-        "diffusion_pytorch_model.safetensors",
-        "1d58f02c261ddd74e26168484e2ec7c1b6237be4e8797158de3fd17c3c46ec2c",
+        "weights_int8.safetensors",
+        "802927494008baa8698ad5dc48a5cd8e77d358ed4d9f46e3cd02ccf3a542d63d",
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
         also=(
-            ("diffusion_pytorch_model.tables.npz", "19271f36fb68009dcfefdc6a0c58bfd85411274e657408b3b45185c898f198ce"),
-            ("semcom.json", "4ef7909bf0718e7e1bc117c1d96c4d5e6577686cfbe6f2a4614da6c2972e06fb"),
+            ("weights_int8.tables.npz", "66fc936ae045c8be075b3ca16e431ec13ed22516d58943e716d9e8d2b0dae539"),
+            ("semcom.json", "fae00fecc16b73c8278aac6096c2c80a8cba7291cd5e15a350e24c833bb83fbc"),
         ),
     ),
     "jscc": Pinned(
