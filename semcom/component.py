@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +21,8 @@ class Component(BaseModel):
     CARRIES: ClassVar[frozenset[str]] = frozenset({"bits", "reals"})
     #: transmit: the names of the parts of its messages; empty where they depend on its parameters
     PARTS: ClassVar[frozenset[str]] = frozenset()
+    #: transmit: what each part is made of, where these differ: name -> "bits" or "reals"
+    KINDS: ClassVar[Mapping[str, str]] = {}
     #: source: the classes that its label maps hold, without void; empty without label maps
     LABELLED: ClassVar[tuple[str, ...]] = ()
     #: link: its field that says how strong the noise is, where that is neither the channel nor the SNR; empty where it is

@@ -49,6 +49,8 @@ TABLE: dict[str, dict[str, str]] = {
         "segmentation_map": "semcom.transmit.segmentation_map:SegmentationMap",
         "oracle_map": "semcom.transmit.oracle_map:OracleMap",
         "index_map": "semcom.transmit.index_map:IndexMap",
+        "map_and_latent": "semcom.transmit.map_and_latent:MapAndLatent",
+        "oracle_map_and_latent": "semcom.transmit.oracle_map_and_latent:OracleMapAndLatent",
         "retrieval": "semcom.transmit.retrieval:Retrieval",
         "physical_map": "semcom.transmit.physical_map:PhysicalMap",
         "oracle_physical_map": "semcom.transmit.oracle_physical_map:OraclePhysicalMap",
@@ -73,6 +75,9 @@ TABLE: dict[str, dict[str, str]] = {
         "map_as_is": "semcom.receive.map_as_is:MapAsIs",
         "retrieval": "semcom.receive.retrieval:Retrieval",
         "latent_diffusion": "semcom.receive.latent_diffusion:LatentDiffusion",
+        "gan": "semcom.receive.gan:Gan",
+        "codec_diffusion": "semcom.receive.codec_diffusion:CodecDiffusion",
+        "diffusers_pipeline": "semcom.receive.diffusers_pipeline:DiffusersPipeline",
     },
     "metric": {
         "psnr": "semcom.metrics.psnr:PSNR",
@@ -96,6 +101,8 @@ TASKS: dict[str, str] = {
     "jscc": "semcom.train.tasks.jscc:JSCCTask",
     "segmenter": "semcom.train.tasks.segmenter:SegmenterTask",
     "latent_denoiser": "semcom.train.tasks.denoiser:DenoiserTask",
+    "gan": "semcom.train.tasks.gan:GanTask",
+    "semantic_diffusion": "semcom.train.tasks.semantic_diffusion:SemanticDiffusionTask",
     "latent_denoiser_fast": "semcom.train.tasks.denoiser_fast:FastDenoiserTask",
 }
 

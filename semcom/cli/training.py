@@ -151,6 +151,25 @@ def tables(
     print(f"{path}: {path.stat().st_size / 2**10:.0f} KiB, SHA-256 {storage.digest(path)}")
 
 
+@weights.command("codecs")
+def codec_errors(
+    name: Annotated[str, typer.Argument(metavar="AUTOENCODER", help="A folder that `semcom train` or diffusers wrote, or a .safetensors file.")],
+    packs: Annotated[list[Path], typer.Argument(metavar="PACK...", help="Training pictures that `semcom pack` put together.")],
+    size: Annotated[tuple[int, int], typer.Option(help="H W of the pictures, multiples of 8.")] = (128, 256),
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures to measure on, at most, evenly spread over the packs.")] = 24,
+) -> None:
+    """Measure how far codecs' pictures are from the originals in latents, by their rate: what `codec_diffusion` starts from.
+
+    \b
+    semcom weights codecs runs/autoencoder/weights packs/streets.safetensors
+    """
+    from semcom.models import storage
+    from semcom.train.codec_errors import make
+
+    path = make(name, packs, size, pictures)
+    print(f"{path}: {path.stat().st_size / 2**10:.0f} KiB, SHA-256 {storage.digest(path)}")
+
+
 @weights.command()
 def heights(
     folder: Annotated[Path, typer.Argument(metavar="SEGMENTER", help="The weights folder of a segmenter that `semcom train` wrote.")],

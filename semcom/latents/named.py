@@ -15,6 +15,7 @@ from semcom.errors import WeightsError
 from semcom.latents import tables
 from semcom.models import storage, weights
 from semcom.models.pretrained import Pretrained
+from semcom.models.storage import stamp
 
 #: the weights that ship
 DEFAULT = "autoencoder"
@@ -66,9 +67,9 @@ def digests(pretrained: Pretrained) -> dict[str, str | None]:
         return {"weights": None, "latents": None, "tables": None}
     facts, beside = file.parent / storage.FACTS, tables.path_of(file)
     return {
-        "weights": _digest(file, stamp(file)),
+        "weights": storage.stamped_digest(file),
         "latents": _digest_of_facts(facts, stamp(facts)) if facts.is_file() else None,
-        "tables": _digest(beside, stamp(beside)) if beside.is_file() else None,
+        "tables": storage.stamped_digest(beside),
     }
 
 
@@ -81,20 +82,9 @@ def found(pretrained: Pretrained) -> Path:
     return pretrained.file()
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """Changes when the file does, so that what was read of it may be kept."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 @lru_cache(maxsize=64)
 def _checked(pretrained: Pretrained, path: Path, seen: tuple[int, int]) -> Path:
     return pretrained.file()
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, seen: tuple[int, int]) -> str:
-    return storage.digest(path)
 
 
 @lru_cache(maxsize=64)

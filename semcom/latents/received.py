@@ -7,6 +7,7 @@ channels again, as its encoder gave them (or the scale that was told, where an a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import lazy_loader as lazy
 import numpy as np
@@ -16,6 +17,16 @@ from semcom.latents.coder import LatentCoder, marked
 from semcom.types import ReceivedReals
 
 torch = lazy.load("torch")
+
+
+class Latents(Protocol):
+    """Latents of unit RMS over n channels, in whatever form a message held them, as a receiver meets them that knows of noise."""
+
+    values: torch.Tensor  # [B, n, h, w], of which the shape tells how many channels were sent
+
+    def unbiased(self) -> tuple[torch.Tensor, torch.Tensor]: ...  # clean ones plus noise, and the levels of it, 0 to inf
+    def within(self, level: float) -> torch.Tensor: ...  # bool [B]: no element is noisier, in units of a unit-RMS message
+    def plain(self, coder: LatentCoder) -> torch.Tensor: ...  # pixels [B, 3, H, W], as the plain receiver shows them
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,28 @@ class Arrived:
         """(latents [B, n, h, w] as they arrived, their noise levels: inf where nothing did)."""
         levels = self.noise_std / self.gain.clamp(min=_tiny()) * self.scale[:, None, None, None]
         return self.undone(self.values), torch.where(self.there & (self.gain > 0), levels, torch.inf)
+
+    def within(self, level: float) -> torch.Tensor:
+        """bool [B]: every element was sent and arrived, with noise of at most ``level``."""
+        return (self.there & (self.noise_std <= level) & (self.gain > 0)).flatten(1).all(1)
+
+    def plain(self, coder: LatentCoder) -> torch.Tensor:
+        """Pixels [B, 3, H, W] of the linear estimate."""
+        return coder.pictures(self.linear())
+
+
+def whole(found: Latents, power: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(latents, noise levels) [B, C, h, w] of all C channels, in the scale in which generative receivers were trained.
+
+    Latents of unit RMS over n channels times the usual RMS of these among all, of ``power`` [C]: within what this picture's
+    leading channels are stronger or weaker than usual, the scale of all C (`semcom.train.denoiser.levels` trains with the
+    same). Noise levels are inf where nothing arrived.
+    """
+    values, sigma = found.unbiased()
+    usual = power[: values.shape[1]].mean().sqrt()
+    padding = (0, 0, 0, 0, 0, len(power) - values.shape[1])
+    pad = torch.nn.functional.pad
+    return pad(values * usual, padding), pad(sigma * usual, padding, value=torch.inf)
 
 
 def arrived(coder: LatentCoder, part: ReceivedReals, scale: torch.Tensor | None = None) -> Arrived:

@@ -42,7 +42,8 @@ class Adaptive(Component):
 
     Signalling: the index of the scheme, ceil(log2 n) bits of n schemes, is charged as a header block (QPSK
     1/12, CRC11) in front; if it fails, so does the frame. Counts are those of link `digital`, with
-    header_failures of headers.
+    header_failures of headers. ``told: false`` sends no index: without CSIT the scheme depends on the average SNR alone, which
+    both ends know, as link `digital` takes its own for known; the ledger lists it as free.
 
     References: Goldsmith, Chua 1998, "Adaptive coded modulation for fading channels"; Wan, Tsai, Almgren
     2006, for the effective SNR.
@@ -66,6 +67,7 @@ class Adaptive(Component):
     schemes: tuple[str, ...] | None = Field(
         None, description="schemes to choose from: names, or without a code modulations; null: all of the table", min_length=2
     )
+    told: bool = Field(True, description="whether a header says the scheme; false, with csit none alone: both ends know it")
     code: Literal["ldpc", "polar", "uncoded"] = Field("ldpc", description="channel code of 5G; uncoded: the CRC alone")
     interleave: Interleaving = Field("block", description="coded bits, as link digital has it: block, frame or none")
 
@@ -83,6 +85,8 @@ class Adaptive(Component):
 
     @model_validator(mode="after")
     def _all_exist(self) -> Adaptive:
+        if self.csit == "perfect" and not self.told:
+            raise ValueError("told: false stands beside csit: perfect, where each transmission has a scheme of its own; leave it out")
         self.links()
         return self
 
@@ -117,7 +121,7 @@ class AdaptiveLink(base.Link):
         self.target, self.knows_gain = description.target, description.csit == "perfect"
         self.links: dict[str, DigitalLink] = {name: one.build(channel, device) for name, one in description.links().items()}
         self.names = tuple(self.links)
-        self.index_bits = (len(self.names) - 1).bit_length()
+        self.index_bits = (len(self.names) - 1).bit_length() if description.told else 0
         self.header_symbols = header.uses(self.index_bits)
         self._chosen: dict[tuple[int, float], str] = {}
         if self.knows_gain and hasattr(channel, "layout") and (channel.transmit, channel.receive) != (1, 1):
@@ -140,24 +144,38 @@ class AdaptiveLink(base.Link):
         return self.links[name].predicted
 
     def _choose(self, fails: dict[str, np.ndarray]) -> np.ndarray:
-        """Index of the fastest scheme that fails with at most ``target``, else of the one that fails least, int [R]."""
-        table = np.stack([fails[name] for name in self.names])  # from the slowest
+        """Index into ``fails`` of the fastest scheme that fails with at most ``target``, else of the one that fails least, int [R]."""
+        table = np.stack(list(fails.values()))  # from the slowest
         meets = table <= self.target
-        fastest = len(self.names) - 1 - np.argmax(meets[::-1], axis=0)
+        fastest = len(table) - 1 - np.argmax(meets[::-1], axis=0)
         return np.where(meets.any(axis=0), fastest, np.argmin(table, axis=0))
 
     def _on_average(self, symbols: int, snr_db: float) -> str:
-        """The scheme for an average SNR; with CSIT that of a transmission of average gain, as a first guess."""
+        """The scheme for an average SNR, of those that ``symbols`` hold a frame of; with CSIT that of a transmission of average
+        gain, as a first guess. Infeasible where they hold none."""
         if (symbols, snr_db) not in self._chosen:
             rest = symbols - self.header_symbols
             fails = {
                 name: self._fails(name, np.array([[snr_db]]), symbols)
                 if self.knows_gain
                 else np.array([1.0 - self._success(name)(snr_db, rest)])
-                for name in self.names
+                for name in self._holding(rest, snr_db)
             }
-            self._chosen[symbols, snr_db] = self.names[int(self._choose(fails)[0])]
+            self._chosen[symbols, snr_db] = list(fails)[int(self._choose(fails)[0])]
         return self._chosen[symbols, snr_db]
+
+    def _holding(self, symbols: int, snr_db: float) -> list[str]:
+        """The schemes of which ``symbols`` hold a frame with a bit in it; Infeasible with the reason of the fastest if none."""
+        held, reason = [], None
+        for name, link in self.links.items():
+            try:
+                link.room(symbols, Condition(snr_db))
+                held.append(name)
+            except Infeasible as error:
+                reason = error
+        if not held:
+            raise reason
+        return held
 
     def _check(self, symbols: int) -> None:
         if symbols <= self.header_symbols:
@@ -229,6 +247,8 @@ class AdaptiveLink(base.Link):
         whole = self.links[name].modulate(
             replace(message, budget=replace(message.budget, channel_uses=rest, symbols=rest)), conditions, streams, power
         )
+        if not self.header_symbols:
+            return _AdaptiveFrame(whole.signals, message, feasible, power, whole, None)
         number = (self.names.index(name) >> np.arange(self.index_bits - 1, -1, -1)) & 1
         index = torch.from_numpy(number.astype(np.uint8)).expand(len(message), -1)
         index = Bits(index, torch.full((len(message),), self.index_bits))
@@ -239,6 +259,8 @@ class AdaptiveLink(base.Link):
     def demodulate(self, frame: base.Frame, observations: Sequence[Observation]) -> Received:
         if not isinstance(frame, _AdaptiveFrame):
             return base.silence(frame)
+        if frame.index is None:
+            return self.links[frame.message.budget.scheme].demodulate(frame.whole, observations)
         told = header.demodulate(frame.index, observations[0], self.device).ok & frame.feasible
         inside = self.links[frame.message.budget.scheme].demodulate(frame.whole, observations[1:])
         ok = {name: part.ok & told for name, part in inside.parts.items()}
@@ -268,7 +290,7 @@ class AdaptiveLink(base.Link):
 @dataclass(frozen=True)
 class _AdaptiveFrame(base.Frame):
     whole: base.Frame  # of the scheme's own link
-    index: Bits  # of the scheme, as the header says it
+    index: Bits | None  # of the scheme, as the header says it; None where both ends know it
 
 
 def _behind(snr_db: np.ndarray, header_symbols: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import lazy_loader as lazy
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from channels.base import Observation
 from semcom.component import Component
@@ -24,6 +24,10 @@ torch = lazy.load("torch")
 
 #: Shares are decimals of at most six places, or fractions: summed exactly, so that 0.1 + 0.9 is 1.
 DENOMINATOR = 10**6
+#: a share that is what the other parts leave
+REST = "rest"
+#: what both ends know without being told
+SPLIT = "the split of channel uses and of power among the parts, which depends on the average SNR and the grant alone"
 
 
 def _simple(link: Component) -> Component:
@@ -37,7 +41,7 @@ def _simple(link: Component) -> Component:
 
 def _fraction(value: Any) -> Any:
     """A share written as a fraction, such as 1/4."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value != REST:
         try:
             return float(Fraction(value))
         except (ValueError, ZeroDivisionError) as error:
@@ -45,7 +49,9 @@ def _fraction(value: Any) -> Any:
     return value
 
 
-Part = Annotated[float, BeforeValidator(_fraction), Field(gt=0.0, le=1.0)]
+Part = Annotated[float, Field(gt=0.0, le=1.0)]
+#: how a file says one
+WRITTEN = [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "string", "pattern": "^[0-9]+/[0-9]+$"}]
 
 
 class Share(BaseModel):
@@ -54,8 +60,15 @@ class Share(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     link: Annotated[NestedLink, AfterValidator(_simple)] = Field(description="link of this part, by its kind")
-    uses: Part = Field(description="share of the channel uses, 0 to 1, or a fraction such as 1/4")
-    power: Part = Field(description="share of the energy, 0 to 1, or a fraction such as 1/4")
+    uses: Annotated[Part | Literal["rest"], BeforeValidator(_fraction), WithJsonSchema({"anyOf": [*WRITTEN, {"const": REST}]})] = Field(
+        description="share of the channel uses, 0 to 1, or a fraction such as 1/4; rest: what the others leave"
+    )
+    power: Annotated[Part | None, BeforeValidator(_fraction), WithJsonSchema({"anyOf": [*WRITTEN, {"type": "null"}]})] = Field(
+        None, description="share of the energy, 0 to 1, or a fraction such as 1/4; for all parts or for none, then boost_db counts"
+    )
+    boost_db: float = Field(
+        0.0, ge=-20.0, le=20.0, description="without `power`: power a use over that of parts with 0, dB; the mean over what is used is 1"
+    )
 
 
 class Parts(Component):
@@ -67,16 +80,21 @@ class Parts(Component):
     the power shares, at most 1. Side information rides in the first part that is digital or ideal, else as
     a header in front of the first part. Uses that no part has remain unused.
 
+    Where no part says its ``power``, all send alike, or each by its ``boost_db`` more than another, and the mean
+    power over the uses that parts have is 1: power_i ~ uses_i 10^(boost_i / 10). One part may have the ``rest`` of
+    the uses. So a split has two numbers that can be tuned by themselves, `uses` and `boost_db` of one part
+    (``{best_of: [...]}``). Both ends know the split; the ledger lists it as free.
+
     Units: shares are of the total, without a unit.
-    Raises: a validation error where shares of uses or of power sum to more than 1.
+    Raises: a validation error where shares of uses or of power sum to more than 1, or where only some parts say their power.
 
     Example::
 
         link:
           kind: parts
           parts:
-            map: {link: {kind: digital, mcs: qpsk-1/3}, uses: 1/4, power: 1/3}
-            latent: {link: {kind: analog}, uses: 3/4, power: 2/3}
+            map: {link: {kind: digital, mcs: qpsk-1/3}, uses: 1/4, boost_db: 1}
+            latent: {link: {kind: analog}, uses: rest}
     """
 
     kind: Literal["parts"] = "parts"
@@ -86,12 +104,37 @@ class Parts(Component):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Parts:
-        for what in ("uses", "power"):
-            total = sum(_exact(getattr(share, what)) for share in self.parts.values())
-            if total > 1:
-                given = ", ".join(f"{name} {getattr(share, what):g}" for name, share in self.parts.items())
-                raise ValueError(f"the shares of {what} sum to {float(total):g} ({given}); at most 1 is allowed")
+        uses, powers = ({name: getattr(share, what) for name, share in self.parts.items()} for what in ("uses", "power"))
+        if list(uses.values()).count(REST) > 1:
+            raise ValueError("several parts have the rest of the uses; one may")
+        if None in powers.values() and any(powers.values()):
+            silent = next(name for name, power in powers.items() if power is None)
+            raise ValueError(f"part '{silent}' says no share of power and others do; give power to all, or boost_db in its place")
+        if any(share.power is not None and share.boost_db for share in self.parts.values()):
+            raise ValueError("power and boost_db stand beside each other; give one of them")
+        for what, given in (("uses", uses), ("power", powers)):
+            numbers = {name: share for name, share in given.items() if share not in (None, REST)}
+            total = sum(map(_exact, numbers.values()))
+            if total > 1 or (total == 1 and REST in given.values()):
+                shown = ", ".join(f"{name} {share:g}" for name, share in numbers.items())
+                most = "leave a rest" if REST in given.values() else "at most 1 is allowed"
+                raise ValueError(f"the shares of {what} sum to {float(total):g} ({shown}); {most}")
         return self
+
+    def uses(self) -> dict[str, Fraction]:
+        """Share of the channel uses of each part, exactly."""
+        said = {name: share.uses for name, share in self.parts.items()}
+        rest = 1 - sum(_exact(share) for share in said.values() if share != REST)
+        return {name: rest if share == REST else _exact(share) for name, share in said.items()}
+
+    def levels(self) -> dict[str, float]:
+        """Mean power of each part over its own uses; over all that parts have it is at most 1."""
+        uses = self.uses()
+        if all(share.power is not None for share in self.parts.values()):
+            return {name: float(_exact(share.power) / uses[name]) for name, share in self.parts.items()}
+        gains = {name: 10.0 ** (share.boost_db / 10.0) for name, share in self.parts.items()}
+        mean = sum(float(uses[name]) * gain for name, gain in gains.items()) / float(sum(uses.values()))
+        return {name: gain / mean for name, gain in gains.items()}
 
     def fits(self, transmit: Component) -> str | None:
         """Every part of the message has a link that carries it, and no link waits for a part that does not come."""
@@ -100,9 +143,10 @@ class Parts(Component):
             makes = f"transmit '{transmit.kind}' makes {', '.join(sorted(made))}"
             return f"link 'parts' lists {', '.join(self.parts)} and {makes}; list the same"
         for name, share in self.parts.items():
-            if not share.link.CARRIES & transmit.CARRIES:
+            kinds = frozenset({transmit.KINDS[name]}) if name in transmit.KINDS else transmit.CARRIES
+            if not share.link.CARRIES & kinds:
                 what = {"bits": "bits", "reals": "real numbers"}
-                carried, needed = (" and ".join(what.get(c, c) for c in sorted(side)) for side in (share.link.CARRIES, transmit.CARRIES))
+                carried, needed = (" and ".join(what.get(c, c) for c in sorted(side)) for side in (share.link.CARRIES, kinds))
                 made_of = f"transmit '{transmit.kind}' makes {needed}"
                 return f"the link of part '{name}' carries {carried} and {made_of}; give it another link"
         return None
@@ -112,7 +156,11 @@ class Parts(Component):
 
     def identity(self) -> dict[str, Any]:
         """Parameters and versions, those of the nested links as well; the order of sending counts."""
-        parts = {name: {"link": s.link.identity(), "uses": s.uses, "power": s.power} for name, s in self.parts.items()}
+        uses = self.uses()
+        parts = {
+            name: {"link": s.link.identity(), "uses": str(uses[name]), "power": s.power, "boost_db": s.boost_db}
+            for name, s in self.parts.items()
+        }
         return {**super().identity(), "parts": parts, "order": list(parts)}
 
     def tuning_identity(self) -> dict[str, Any]:
@@ -131,23 +179,18 @@ class PartsLink(base.Link):
 
     def __init__(self, description: Parts, channel, device):
         super().__init__(channel, device)
-        self.shares = dict(description.parts)
-        self.links: dict[str, base.Link] = {name: share.link.build(channel, device) for name, share in self.shares.items()}
-        digital = [name for name, share in self.shares.items() if "reals" not in share.link.CARRIES]
+        self.uses, self.levels = description.uses(), description.levels()
+        self.links: dict[str, base.Link] = {name: share.link.build(channel, device) for name, share in description.parts.items()}
+        digital = [name for name, share in description.parts.items() if "reals" not in share.link.CARRIES]
         #: the part that carries side information
-        self.carrier = (digital or list(self.shares))[0]
+        self.carrier = (digital or list(self.links))[0]
 
     def _symbols(self, name: str, symbols: int) -> int:
-        return math.floor(_exact(self.shares[name].uses) * symbols)
-
-    def _level(self, name: str) -> float:
-        """Mean power of a part over its own uses."""
-        share = self.shares[name]
-        return float(_exact(share.power) / _exact(share.uses))
+        return math.floor(self.uses[name] * symbols)
 
     def _condition(self, name: str, condition: Condition) -> Condition:
         """The condition as the part meets it: its power level is part of its SNR."""
-        return replace(condition, snr_db=condition.snr_db + 10.0 * math.log10(self._level(name)))
+        return replace(condition, snr_db=condition.snr_db + 10.0 * math.log10(self.levels[name]))
 
     def room(self, symbols: int, condition: Condition, side_bits: int = 0) -> Budget:
         budgets = []
@@ -175,7 +218,7 @@ class PartsLink(base.Link):
         if not message.budget.parts:
             raise LedgerError("the message was made for a budget without parts; ask this link for its budget")
         frames = {
-            name: link.modulate(self._one(message, name), conditions, streams, power * self._level(name))
+            name: link.modulate(self._one(message, name), conditions, streams, power * self.levels[name])
             for name, link in self.links.items()
         }
         signals = [signal for frame in frames.values() for signal in frame.signals]
@@ -189,9 +232,10 @@ class PartsLink(base.Link):
             one = frame.frames[name]
             received[name] = link.demodulate(one, observations[start : start + len(one.signals)])
             start += len(one.signals)
+        usage = add_up([one.usage for one in received.values()], message.budget.symbols, frame.unused)
         return Received(
             parts={name: part for one in received.values() for name, part in one.parts.items()},
-            usage=add_up([one.usage for one in received.values()], message.budget.symbols, frame.unused),
+            usage=replace(usage, free=(*usage.free, SPLIT)),
             image_size=message.image_size,
             side=received[self.carrier].side,
             counts=sums([one.counts for one in received.values()]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -70,19 +70,25 @@ class LPIPSSqueeze(nn.Module):
 
     def forward(self, original: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         with torch.set_grad_enabled(torch.is_grad_enabled() and original.requires_grad):
-            there = list(self._seen(original))
-        total = 0.0
-        for number, (a, b) in enumerate(zip(there, self._seen(other), strict=True)):
-            total = total + ((a - b).square().mean(dim=(1, 2)) * getattr(self, f"weight{number}").flatten()).sum(1)
-        return total
+            there = self.seen(original)
+        return self.between(there, self.seen(other))
 
-    def _seen(self, pixels: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Directions of the features [B, h, w, C] at each tap; channels last, which CPUs go through twice as fast."""
-        x = ((pixels * 2.0 - 1.0 - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
+    def seen(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """What `between` compares: directions of the features [B, h, w, C] at each tap; channels last, which CPUs go through
+        twice as fast."""
+        found, x = [], ((pixels * 2.0 - 1.0 - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
         for place, layer in enumerate(self.features):
             x = layer(x)
             if place in TAPS:
-                yield _directions(x.float().permute(0, 2, 3, 1))
+                found.append(_directions(x.float().permute(0, 2, 3, 1)))
+        return found
+
+    def between(self, original: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The distance [B] of pictures that were `seen`."""
+        total = 0.0
+        for number, (a, b) in enumerate(zip(original, other, strict=True)):
+            total = total + ((a - b).square().mean(dim=(1, 2)) * getattr(self, f"weight{number}").flatten()).sum(1)
+        return total
 
 
 def load() -> LPIPSSqueeze:

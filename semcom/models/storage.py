@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 HALF, INT8 = "diffusion_pytorch_model.safetensors", "weights_int8.safetensors"
 FILES = {"half": HALF, "int8": INT8}
 CONFIG, FACTS, CARD = "config.json", "semcom.json", "CARD.md"
+#: what a folder of a whole pipeline of diffusers says of its parts
+INDEX = "model_index.json"
 #: diffusers' classes that a config may name
 CLASSES = ("AutoencoderTiny", "AutoencoderKL", "UNet2DModel", "UNet2DConditionModel")
 #: how the names of an autoencoder's tensors begin that only its decoder uses
@@ -32,6 +35,8 @@ OWN = {
     "JSCC": "semcom.models.jscc",
     "Segmenter": "semcom.models.segmenter.network",
     "LatentDenoiser": "semcom.models.denoiser",
+    "SpadeGenerator": "semcom.models.spade_generator",
+    "SemanticUNet": "semcom.models.semantic_unet",
 }
 
 
@@ -149,6 +154,22 @@ def encoder_digest(path: Path) -> str:
     return hashed.hexdigest()
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does, so that what was read of it may be kept."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def stamped_digest(path: Path) -> str | None:
+    """SHA-256 of a file, read once as long as it does not change; None where there is none. Raises: WeightsError."""
+    return _kept_digest(path, stamp(path)) if path.is_file() else None
+
+
+@lru_cache(maxsize=256)
+def _kept_digest(path: Path, seen: tuple[int, int]) -> str:
+    return digest(path)
+
+
 def facts(folder: Path) -> dict[str, Any]:
     """What a folder says of its weights beside diffusers' config; empty for weights that are not ours."""
     path = folder / FACTS
@@ -159,10 +180,10 @@ def write_facts(folder: Path, values: dict[str, Any]) -> None:
     write_json(folder / FACTS, values)
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Whole or not at all."""
+def write_json(path: Path, values: dict[str, Any], indent: int | None = 2) -> None:
+    """Whole or not at all; ``indent=None``: in one line."""
     temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(values, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 

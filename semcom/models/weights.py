@@ -34,6 +34,7 @@ TABLE: dict[str, Pinned] = {
         also=(
             ("weights_int8.tables.npz", "66fc936ae045c8be075b3ca16e431ec13ed22516d58943e716d9e8d2b0dae539"),
             ("semcom.json", "fae00fecc16b73c8278aac6096c2c80a8cba7291cd5e15a350e24c833bb83fbc"),
+            ("diffusion_pytorch_model.codecs.json", "ff63c4c1403ebdf446faef5439ae2c3d449b7b90896eb97e0d785180cdb93952"),
         ),
     ),
     "jscc": Pinned(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import lazy_loader as lazy
@@ -14,12 +13,13 @@ from semcom.diffusion import samplers, steps
 from semcom.diffusion.draws import Draws, Rows, with_samples
 from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import LatentCoder, coder
+from semcom.latents.dequantised import dequantised
 from semcom.latents.named import NamedAutoencoder
-from semcom.latents.received import Arrived, arrived
+from semcom.latents.received import Latents, arrived, whole
 from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.rng import Streams
-from semcom.types import GREY, Received, ReceivedReals, Reconstruction
+from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
 
 if TYPE_CHECKING:
     from semcom.models.denoiser import LatentDenoiser
@@ -28,6 +28,8 @@ torch = lazy.load("torch")
 
 #: the part of a message that holds a label map
 MAP = "map"
+#: transmit kinds that send one
+MAPS = frozenset({"segmentation_map", "oracle_map", "index_map", "physical_map", "oracle_physical_map"})
 #: `steps: auto`: levels of noise, in units of unit-RMS latents, above which so many evaluations are taken
 EVALUATIONS = ((0.25, 2), (0.5, 4), (1.0, 5), (2.0, 6), (math.inf, 8))
 #: pictures that pass through the network together; memory, no number, depends on it
@@ -48,8 +50,9 @@ class LatentDiffusion(NamedAutoencoder):
     picture is made from the map alone. `auto` takes more steps where noise is strong. Where all channels arrived at
     `hand_over_db` or better, the plain decoder shows what there is.
 
-    A label map that comes with the message (a part named `map`) conditions the denoiser, `guidance` times as strongly as
-    it was trained (another evaluation a step unless 0 or 1). Generation invents: what is sharp need not be true. `samples`
+    A label map that comes with the message (a part named `map`, in any form) conditions the denoiser, `guidance` times as
+    strongly as it was trained (another evaluation a step unless 0 or 1), and is handed on beside the picture. It may come beside
+    latents (`map_and_latent`), or alone (`segmentation_map`, `index_map`, `physical_map`): then the picture is invented from it. Generation invents: what is sharp need not be true. `samples`
     draws so many pictures of what may have been sent, and how far they differ is the uncertainty of each pixel.
 
     `steps: fast` is one evaluation in a second mode of the same weights, where they have one: it was trained for the picture that the
@@ -57,6 +60,9 @@ class LatentDiffusion(NamedAutoencoder):
 
     The denoiser estimates channels that were not sent, too. A decoder that was trained to do without them does better
     without until these are known well: `decode: sent` leaves them out, and `all` is for receivers with a good map.
+
+    Latents may have come as bits, too (`vae_latent_quantised`): the values that the coder restores are as noisy as its steps are wide,
+    with a level for each element (`semcom.latents.dequantised`); a code that did not arrive is a latent that did not.
 
     Latents have unit RMS over the channels that were sent; the denoiser knows those channels' usual power, and was trained with
     pictures in the scale that this leaves. Give transmit and receive the same autoencoder.
@@ -70,8 +76,9 @@ class LatentDiffusion(NamedAutoencoder):
         receive: {kind: latent_diffusion, steps: auto, solver: multistep}
     """
 
-    VERSION: ClassVar[int] = 2  # precision counts for the decoder, too
-    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent"})
+    VERSION: ClassVar[int] = 2  # only what is decoded is sampled; levels halve where steps are few; precision is the decoder's, too
+    #: `map_and_latent` is understood as one of these
+    TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"}) | MAPS
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
     weights: str = Field("latent_denoiser", description="a name of `semcom weights list`, or a folder that `semcom train` wrote")
@@ -97,8 +104,14 @@ class LatentDiffusion(NamedAutoencoder):
         "float32", description="arithmetic of denoiser and decoder; their weights are float32"
     )
 
+    @classmethod
+    def choices(cls, field: str) -> tuple[Any, ...]:
+        return {"guidance": (1.0, 1.5, 2.0), "decode": ("sent", "all")}.get(field, ())
+
     def fits(self, transmit: Component) -> str | None:
-        return self.same_autoencoder(transmit)
+        if isinstance(transmit, NamedAutoencoder):
+            return self.same_autoencoder(transmit)
+        return "receive 'latent_diffusion' ignores the map, and nothing else is sent; leave `map: ignore` out" if self.map == "ignore" else None
 
     def available(self) -> str | None:
         try:
@@ -138,55 +151,60 @@ class DiffusionReceiver:
     def decode(self, received: Received, streams: Streams) -> Reconstruction:
         part = received.parts.get("latent")
         if isinstance(part, ReceivedReals):
-            found = arrived(self.coder, part)
-            values, sigma = self.whole(found)
-            clean, ok = self._clean(found), part.ok.to(values.device)
-        elif part is None and MAP in received.parts:
-            found, (values, sigma) = None, self._nothing(len(streams), received.image_size)
-            clean = ok = torch.zeros(len(values), dtype=torch.bool, device=values.device)
-        else:
-            raise ScenarioError("receive: latent_diffusion needs the real part 'latent' of `transmit: vae_latent`, or a label map")
+            return self.shown(arrived(self.coder, part), part.ok, received, streams)
+        if isinstance(part, ReceivedBits):
+            found = dequantised(self.coder, part, received.image_size)
+            return self.shown(found, found.ok, received, streams)
+        if MAP in received.parts:
+            return self.shown(None, torch.zeros(len(streams), dtype=torch.bool), received, streams)
+        raise ScenarioError("receive: latent_diffusion needs the part 'latent' of `transmit: vae_latent`, or a label map")
+
+    def shown(self, found: Latents | None, ok: torch.Tensor, received: Received, streams: Streams) -> Reconstruction:
+        """Pictures of the latents that were found in a message, where there are any, and of the map in it; ``ok`` bool [B]."""
+        values, sigma = self._nothing(len(streams), received.image_size) if found is None else self.whole(found)
+        clean, ok = self._clean(found, len(values)), ok.to(values.device)
         planes = self._planes(received, values)
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
-        counts, draws = self._evaluations(sigma, clean), Draws(streams, values.shape[1:], values.device)
-        sent = 0 if found is None else found.values.shape[1]
-        latents = self._generated(values, sigma, planes, counts, self.how.solver, draws("shown"), self.fast)
-        pixels = self._pictures(latents, sigma, 0 if self.fast else sent)
+        sent, draws = 0 if found is None else found.values.shape[1], Draws(streams, values.shape[1:], values.device)
+        channels = self._channels(sigma, 0 if self.fast else sent)
+        counts = self._evaluations(sigma, clean, channels)
+        latents = self._generated(values, sigma, planes, counts, channels, self.how.solver, draws("shown"), self.fast)
+        pixels = self._pictures(latents, channels)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
-            plain = self.coder.pictures(found.linear())
-            pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), plain, pixels)
-        made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok)
+            pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), found.plain(self.coder), pixels)
+        made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok, self._labels(received))
         return self._with_samples(made, values, sigma, planes, sent, draws) if self.how.samples else made
 
-    def whole(self, found: Arrived) -> tuple[torch.Tensor, torch.Tensor]:
-        """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived.
-
-        Latents of unit RMS over n channels times the usual RMS of these among all: within what this picture's leading channels
-        are stronger or weaker than usual, the scale of all C channels (`semcom.train.denoiser.levels` trains with the same).
-        """
-        values, sigma = found.unbiased()
-        count = values.shape[1]
-        usual = self._power[:count].mean().sqrt()
-        padding = (0, 0, 0, 0, 0, len(self._power) - count)
-        pad = torch.nn.functional.pad
-        return pad(values * usual, padding), pad(sigma * usual, padding, value=math.inf)
+    def whole(self, found: Latents) -> tuple[torch.Tensor, torch.Tensor]:
+        """(values, noise levels) float32 [B, C, h, w] of all channels, in the denoiser's scale; inf where nothing arrived."""
+        return whole(found, self._power)
 
     def _nothing(self, rows: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         """As `whole`, of a message without latents."""
         values = torch.zeros((rows, len(self._power), *self.coder.grid(size)), device=self._power.device)
         return values, torch.full_like(values, math.inf)
 
-    def _clean(self, found: Arrived) -> torch.Tensor:
+    def _clean(self, found: Latents | None, rows: int) -> torch.Tensor:
         """bool [B]: all channels were sent and arrived at the SNR from which there is nothing to add, or better."""
-        if self.how.hand_over_db is None or found.values.shape[1] < len(self._power):
-            return torch.zeros(len(found.values), dtype=torch.bool, device=found.values.device)
-        most = 10.0 ** (-self.how.hand_over_db / 20.0)
-        return (found.there & (found.noise_std <= most) & (found.gain > 0)).flatten(1).all(1)
+        if self.how.hand_over_db is None or found is None or found.values.shape[1] < len(self._power):
+            return torch.zeros(rows, dtype=torch.bool)
+        return found.within(10.0 ** (-self.how.hand_over_db / 20.0))
 
-    def _evaluations(self, sigma: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    def _channels(self, sigma: torch.Tensor, sent: int) -> torch.Tensor:
+        """int64 [B]: leading channels that the decoder gets, and that are sampled: the ``sent`` ones, where some of these arrived.
+
+        The others are left unknown on the way: samples of channels that nobody decodes would cost steps and tell nothing.
+        """
+        everything = torch.full((len(sigma),), len(self._power))
+        if self.how.decode == "all" or sent == 0:
+            return everything
+        return torch.where(sigma.isfinite().flatten(1).any(1).cpu(), sent, everything)
+
+    def _evaluations(self, sigma: torch.Tensor, clean: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
         """int64 [B]: how many evaluations each row takes."""
         if self.how.steps == "auto":
-            start = steps.start_of(sigma).cpu()
+            decoded = torch.arange(sigma.shape[1]) < channels[:, None]
+            start = steps.start_of(torch.where(decoded[:, :, None, None].to(sigma.device), sigma, 0.0)).cpu()
             limits = torch.tensor([limit for limit, _ in EVALUATIONS])
             counts = torch.tensor([count for _, count in EVALUATIONS])[torch.bucketize(start, limits)]
         else:
@@ -205,29 +223,44 @@ class DiffusionReceiver:
         shown = soft_map(received)
         return planes_of(shown.probabilities.to(values.device), shown.known.to(values.device), tuple(values.shape[2:]))
 
+    def _labels(self, received: Received) -> torch.Tensor | None:
+        """The label map int64 [B, H, W] that came with the message, as it is shown beside the picture; None without one."""
+        if self.how.map == "ignore" or MAP not in received.parts:
+            return None
+        from semcom.maps.received import received_map
+
+        return received_map(received).labels.to(self.coder.device)
+
     def _generated(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows,
-        fast: bool = False,
-    ) -> torch.Tensor:
-        """Latents [B, C, h, w]; rows that take as many evaluations pass together."""
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, channels: torch.Tensor,
+        solver: str, draws: Rows, fast: bool = False,
+    ) -> torch.Tensor:  # fmt: skip
+        """Latents [B, C, h, w] of the leading ``channels``; rows that take as many evaluations pass together."""
         made = torch.zeros_like(values)
-        for count in counts.unique().tolist():
-            for rows in (counts == count).nonzero()[:, 0].split(TOGETHER) if count else ():
+        for count, width in torch.stack([counts, channels], 1).unique(dim=0).tolist():
+            for rows in ((counts == count) & (channels == width)).nonzero()[:, 0].split(TOGETHER) if count else ():
                 some = rows.to(values.device)
-                shown = None if planes is None else planes[some]
-                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows), fast)
+                denoise = self._denoiser(None if planes is None else planes[some], fast)
+                made[some, :width] = self._sampled(denoise, values[some], sigma[some], count, width, solver, draws.select(rows))
         return made
 
     def _sampled(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable, fast: bool
+        self, denoise: samplers.Denoise, values: torch.Tensor, sigma: torch.Tensor, count: int, width: int, solver: str, fresh: Rows
     ) -> torch.Tensor:
+        missing = (0, 0, 0, 0, 0, values.shape[1] - width)
+
+        def leading(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+            pad = torch.nn.functional.pad
+            return denoise(pad(x, missing), pad(s, missing, value=math.inf))[:, :width]
+
+        values, sigma = values[:, :width], sigma[:, :width]
         with torch.no_grad(), self._arithmetic():
             if count == 1:  # the estimate itself, of a sample of the posterior too
-                return self._denoiser(planes, fast)(values, sigma)
+                return leading(values, sigma)
             # heun looks twice at each step but the first and the last
             stops = max(2, count // 2 + 1) if solver == "heun" else count
             levels = steps.times(steps.start_of(sigma), stops)
-            return samplers.SOLVERS[solver](self._denoiser(planes), values, sigma, levels, fresh)
+            return samplers.SOLVERS[solver](leading, values, sigma, levels, lambda: fresh()[:, :width])
 
     def _denoiser(self, planes: torch.Tensor | None, fast: bool = False) -> samplers.Denoise:
         def without(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -238,16 +271,17 @@ class DiffusionReceiver:
 
         return without if planes is None else samplers.guided(with_map, without, self.how.guidance)
 
-    def _pictures(self, latents: torch.Tensor, sigma: torch.Tensor, sent: int) -> torch.Tensor:
-        """Pixels of all channels, or of the ``sent`` leading ones, of unit RMS over them, where some of these arrived."""
-        with self._arithmetic():
-            if self.how.decode == "all" or sent in (0, len(self._power)):
-                return self.coder.pictures(latents)
-            some = sigma.isfinite().flatten(1).any(1)
-            pixels = self.coder.pictures(latents[:, :sent] / self._power[:sent].mean().sqrt())
-            if bool((~some).any()):
-                pixels[~some] = self.coder.pictures(latents[~some])
-            return pixels
+    def _pictures(self, latents: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+        """Pixels of the leading ``channels`` of each row, of unit RMS over them."""
+        parts, everything = [], len(self._power)
+        for width in channels.unique().tolist():
+            rows = (channels == width).nonzero()[:, 0]
+            some = latents[rows.to(latents.device), :width]
+            with self._arithmetic():
+                shown = self.coder.pictures(some if width == everything else some / self._power[:width].mean().sqrt())
+            parts.append((rows, shown.float()))
+        order = torch.cat([rows for rows, _ in parts]).argsort()
+        return torch.cat([shown for _, shown in parts])[order.to(latents.device)]
 
     def _arithmetic(self) -> torch.autocast:
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.how.precision)
@@ -257,9 +291,9 @@ class DiffusionReceiver:
         self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: Draws
     ) -> Reconstruction:
         """With samples of the posterior, and their deviation at each pixel."""
-        counts = torch.full((len(values),), OF_A_SAMPLE)
+        counts, channels = torch.full((len(values),), OF_A_SAMPLE), self._channels(sigma, sent)
         drawn = [
-            self._pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")), sigma, sent)
+            self._pictures(self._generated(values, sigma, planes, counts, channels, "ancestral", draws(f"sample {number}")), channels)
             for number in range(self.how.samples)
         ]
         return with_samples(made, drawn)

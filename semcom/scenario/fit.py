@@ -24,6 +24,9 @@ def system_problems(transmit: BaseModel, link: BaseModel, receive: BaseModel, at
                 + allowed("", names),
             )
         )
+    elif missing := frozenset(getattr(transmit, "KINDS", {}).values()) - carried:
+        sentence = f"link '{_kind(link)}' carries {_and(carried)} and transmit '{_kind(transmit)}' makes {_and(missing)} as well"
+        found.append(Problem((*at, "link"), f"{sentence}; give each part a link of its own with link 'parts'"))
     takes = getattr(receive, "TAKES", frozenset())
     if takes and not takes & _lineage(transmit):
         names = offered("receive", lambda other: _understands(other, transmit))

@@ -80,8 +80,10 @@ def _role(role: str, definitions: dict[str, Any]) -> dict[str, Any]:
 def _component(role: str, kind: str, description: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
     schema = description.model_json_schema(ref_template=f"#/$defs/{role}.{kind}.{{model}}")
     for name, definition in schema.pop("$defs", {}).items():
-        nested = name == Component.__name__  # a field that holds a link says no more than that it is a component
-        definitions[f"{role}.{kind}.{name}"] = {"$ref": "#/$defs/link"} if nested else definition
+        nested = name == Component.__name__  # a field that holds a component says no more than that; it is of the same role
+        if role in ROLES and "properties" in definition:
+            definition = {**definition, "properties": {key: _tunable(field, False) for key, field in definition["properties"].items()}}
+        definitions[f"{role}.{kind}.{name}"] = {"$ref": f"#/$defs/{role}"} if nested else definition
     properties = {"kind": {"const": kind}}
     for name, field in schema.get("properties", {}).items():
         if name != "kind":

@@ -19,7 +19,7 @@ from semcom.scenario.axis_reader import AxisReader
 from semcom.scenario.components import find, parse, unfold
 from semcom.scenario.paths import order, split
 from semcom.scenario.scenario import Scenario, Section, axes_of, ratio, resolve, targets, text_of
-from semcom.scenario.schema import Classes, Curves, Figures, Panel, ScenarioFile
+from semcom.scenario.schema import Classes, Curves, Figures, Panel, ScenarioFile, Tuning
 from semcom.scenario.sentences import given, problems
 from semcom.scenario.systems import ROLES, SystemSpec
 from semcom.scenario.yaml_file import Document, Keys, Problem, read_file
@@ -95,13 +95,14 @@ class _Checker:
         self._labels(systems)
         metrics = self._metrics(file.metrics)
         figures = self._figures(file.figures, metrics)
+        self._tuning(file.tuning, metrics)
         self._name(file.name or name, given_in_file=file.name is not None)
         if self.problems:
             return None
         plain = self._canonical(file, file.name or name)
         scenario = Scenario(
             plain["name"], file.seed, file.repeats, tuple(metrics), self.axes, figures, file.execution, plain,
-            self.names, self.allow_plugins, self.document,
+            self.names, self.allow_plugins, file.tuning, self.document,
         )  # fmt: skip
         self._layouts(scenario)
         return None if self.problems else scenario
@@ -329,6 +330,14 @@ class _Checker:
         labels = tuple(systems[system].get("label", system) for system in section.systems if system in systems)
         return {"snr_db": section.snr_db, "systems": labels}
 
+    def _tuning(self, tuning: Tuning, metrics: Sequence[BaseModel]) -> None:
+        measured = [column for metric in metrics for column in columns(metric)]
+        if "metrics" in self._broken:
+            return
+        for index, column in enumerate(tuning.together):
+            if column not in measured:
+                self.problems.append(Problem(("tuning", "together", index), f"'{column}' is not measured; {allowed(column, measured)}"))
+
     # the canonical form
 
     def _canonical(self, file: ScenarioFile, name: str) -> dict[str, Any]:
@@ -343,10 +352,11 @@ class _Checker:
         plain = {
             "name": name, "seed": file.seed, **fixed, "sweep": sweep, "systems": systems,
             "metrics": [_short(unfold(metric)) for metric in file.metrics], "repeats": file.repeats,
+            "tuning": file.tuning.model_dump(mode="json", exclude_defaults=True),
             "figures": file.figures.model_dump(mode="json", exclude_defaults=True),
             "execution": file.execution.model_dump(mode="json"),
         }  # fmt: skip
-        return {key: item for key, item in plain.items() if item or key not in ("sweep", "figures")}
+        return {key: item for key, item in plain.items() if item or key not in ("sweep", "tuning", "figures")}
 
 
 def _without_names(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
@@ -384,7 +394,7 @@ def _without_nothing(data: Mapping[str, Any]) -> dict[str, Any]:
     """A key without a value counts as left out, at the top and one level below it."""
     return {
         key: {k: v for k, v in value.items() if v is not None}
-        if key in ("sweep", "systems", "figures", "execution") and isinstance(value, Mapping)
+        if key in ("sweep", "systems", "tuning", "figures", "execution") and isinstance(value, Mapping)
         else value
         for key, value in data.items()
         if value is not None

@@ -125,5 +125,5 @@ def _bare(annotation: Any) -> str:
     if annotation in _WORDS:
         return _WORDS[annotation]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "mapping with " + ", ".join(annotation.model_fields)
+        return "mapping with " + ", ".join(annotation.model_fields) if annotation.model_fields else "component, by its kind"
     return getattr(annotation, "__name__", str(annotation))

@@ -17,7 +17,7 @@ from semcom.scenario.axes import exact
 from semcom.scenario.components import find, parse, unfold
 from semcom.scenario.identity import digest
 from semcom.scenario.paths import assign, order, split
-from semcom.scenario.schema import Execution, Figures
+from semcom.scenario.schema import Execution, Figures, Tuning
 from semcom.scenario.sentences import given
 from semcom.scenario.systems import ROLES, SystemSpec, read_system
 from semcom.scenario.yaml_file import Document, Dumper, Keys, Problem
@@ -68,6 +68,7 @@ class Scenario:
     data: Mapping[str, Any] = field(repr=False)
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     allow_plugins: bool = False
+    tuning: Tuning = Tuning()
     document: Document | None = field(default=None, compare=False, repr=False)
     _resolved: dict = field(default_factory=dict, compare=False, repr=False)
 
@@ -89,7 +90,8 @@ class Scenario:
         """What of this scenario changes any number; no names, labels, figures or execution."""
         points = [{**point.identity(), "systems": [spec.identity() for spec in point.systems]} for point in self.points()]
         metrics = [metric.identity() for metric in self.metrics]
-        return {"seed": self.seed, "repeats": self.repeats, "metrics": metrics, "points": points}
+        tuning = self.tuning.model_dump(mode="json", exclude_defaults=True)
+        return {"seed": self.seed, "repeats": self.repeats, "metrics": metrics, "points": points} | ({"tuning": tuning} if tuning else {})
 
     def digest(self) -> str:
         """Sixteen hex digits that change when any number may."""

@@ -69,6 +69,18 @@ class Figures(Section):
     classes: Classes = Field(Classes(), description="IoU of each class as bars")
 
 
+class Tuning(Section):
+    """How free settings (`auto`, `best_of`) are chosen: on images of the source that are never reported."""
+
+    together: tuple[str, ...] = Field(
+        (),
+        description="metrics by whose product (1 over those where lower is better) settings are chosen once for all metrics, so that "
+        "one reconstruction gives them all; if left out each metric has settings of its own",
+    )
+    images: int | None = Field(None, ge=1, description="tuning images, evenly spread over the source's; all if left out")
+    repeats: int = Field(8, ge=1, description="transmissions of each where the outcome has to be simulated")
+
+
 class Execution(Section):
     """How it is computed. Changes no number."""
 
@@ -103,5 +115,6 @@ class ScenarioFile(Section):
     systems: dict[ShownName, SystemEntry | None] = Field({}, description="the systems that are compared, by name")
     metrics: list[Any] = Field([], description="what is measured of every reconstruction")
     repeats: int = Field(1, ge=1, description="transmissions of each image at each point, each with its own noise and fading")
+    tuning: Tuning = Field(Tuning(), description="how free settings are chosen")
     figures: Figures = Field(Figures(), description="what is drawn")
     execution: Execution = Field(Execution(), description="how it is computed; changes no number")

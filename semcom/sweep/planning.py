@@ -30,7 +30,7 @@ class Planner:
 
     def __init__(self, scenario, prepared: Prepared, layout: Layout):
         self.scenario, self.prepared, self.layout = scenario, prepared, layout
-        self._tuner = Tuner(prepared.workshop, prepared.measure, scenario.seed)
+        self._tuner = Tuner(prepared.workshop, prepared.measure, scenario.seed, scenario.tuning)
         self._entries: list[Entry] = []
         self._units: dict[str, Unit] = {}
 
@@ -69,7 +69,8 @@ class Planner:
         """Free settings for each metric, read back where an earlier run chose them already."""
         if not spec.tuned:
             return {column: {} for column in self.prepared.measure.columns}
-        _, refs = tuning_refs(self.prepared.workshop, point.source)
+        how = self.scenario.tuning
+        _, refs = tuning_refs(self.prepared.workshop, point.source, how.images)
         asked = {
             "rule": TUNING_VERSION,
             "system": spec.identity(),
@@ -77,6 +78,8 @@ class Planner:
             "images": [[ref.id, ref.digest] for ref in refs],
             "metrics": self.prepared.metric_identity,
             "seed": self.scenario.seed,
+            "together": how.together,
+            "repeats": how.repeats,
         }
         path = self.layout.tuning / f"{digest(asked)}.json"
         if path.is_file():

@@ -18,6 +18,7 @@ from semcom.errors import Infeasible
 from semcom.metrics.base import Quantity
 from semcom.protocols import ImageRef
 from semcom.rng import Streams
+from semcom.scenario.schema import Tuning
 from semcom.stats.overlap import mean_iou
 from semcom.sweep.measure import Measure, Values, known, shown
 from semcom.sweep.overlaps import overlaps_of, scored_classes
@@ -29,12 +30,14 @@ torch = lazy.load("torch")
 
 #: raised when the same candidates on the same images would be chosen differently
 VERSION = 2
-#: transmissions a tuning image where the outcome has to be simulated, because the link predicts none
-SIMULATED_REPEATS = 8
 #: transmissions and pictures that are computed together; memory depends on it
 TOGETHER = 64
 #: a success probability this much higher is no reason to carry fewer bits
 NEGLIGIBLE = 1e-6
+#: what stands for several metrics that share their settings
+TOGETHER_BY = "together"
+#: metrics count as at least this in a product
+LEAST = 1e-6
 
 Settings = Mapping[str, Any]
 #: a number a column, confusion counts as vectors; nan where a system has none
@@ -53,6 +56,7 @@ class Tuner:
     workshop: Workshop
     measure: Measure
     seed: int
+    how: Tuning = Tuning()
     _delivered: dict[Any, Means] = field(default_factory=dict)
     _sent: dict[Any, Means] = field(default_factory=dict)
     _budgets: dict[Any, tuple[Budget, float | None] | None] = field(default_factory=dict)
@@ -63,7 +67,7 @@ class Tuner:
             return self._choose(spec, point)
 
     def _choose(self, spec, point) -> dict[str, Settings]:
-        images = tuning_images(self.workshop, point.source)
+        images = tuning_images(self.workshop, point.source, self.how.images)
         nothing = torch.full(images.pixels[:, 0].shape, UNKNOWN)
         grey = self._mean(images, torch.full_like(images.pixels, GREY), nothing)
         scored = scored_classes(point.source)
@@ -74,14 +78,23 @@ class Tuner:
             else:
                 arrived = self._arrived(system, images, budget)
                 means = {name: success * arrived[name] + (1.0 - success) * grey[name] for name in grey}
-            for column, value in _scores(means, self.measure, scored).items():
-                sign = 1.0 if self.measure.quantities[column].better == "higher" else -1.0
-                if math.isfinite(value) and (column not in best or sign * value > best[column][0]):
-                    best[column] = (sign * value, settings)
-        # nothing fits: any setting says why; what no candidate has (the map of a system without one) takes those of the first
+            for column, value in self._judged(_scores(means, self.measure, scored)).items():
+                if math.isfinite(value) and (column not in best or value > best[column][0]):
+                    best[column] = (value, settings)
+        # nothing fits: any setting says why; what no candidate has (the map of a system without one) takes those of the first,
+        # which are everyone's where metrics share theirs
         first = next(iter(best.values()))[1] if best else next(_combinations(spec.tuned))
         leaders = {column: quantity.tuned_with or column for column, quantity in self.measure.quantities.items()}
         return {column: best[leader][1] if leader in best else first for column, leader in leaders.items()}
+
+    def _judged(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """What is to be as high as possible: each metric, or one number where metrics are to share their settings."""
+        quantities = self.measure.quantities
+        sign = {column: 1.0 if quantities[column].better == "higher" else -1.0 for column in scores}
+        shared = [column for column in self.how.together if column in scores and math.isfinite(scores[column])]
+        if shared:  # the logarithm of their product
+            return {TOGETHER_BY: sum(sign[column] * math.log(max(scores[column], LEAST)) for column in shared)}
+        return {column: sign[column] * value for column, value in scores.items()}
 
     def _candidates(self, spec, point) -> Iterator[tuple[Settings, System, Budget, float | None]]:
         """Settings that fit, without those that another of the same transmitter beats in bits and in probability."""
@@ -118,8 +131,8 @@ class Tuner:
 
     def _simulated(self, system: System, images: ImageBatch, budget: Budget, point) -> dict[str, float]:
         """Mean metrics over repeated transmissions; settings that make the same messages are simulated once."""
-        rows = [row for row in range(len(images)) for _ in range(SIMULATED_REPEATS)]
-        repeats = tuple(range(SIMULATED_REPEATS)) * len(images)
+        rows = [row for row in range(len(images)) for _ in range(self.how.repeats)]
+        repeats = tuple(range(self.how.repeats)) * len(images)
         streams = Streams(self.seed, tuple(images.ids[row] for row in rows), repeats)
         conditions = [Condition(point.snr_db)] * len(rows)
         messages = [
@@ -154,19 +167,22 @@ class Tuner:
         return _means(values)
 
 
-def tuning_refs(workshop: Workshop, source) -> tuple[Any, Sequence[ImageRef]]:
-    """The source's tuning images; the photographs kept for tuning, and their source, where it has none of its own."""
+def tuning_refs(workshop: Workshop, source, count: int | None = None) -> tuple[Any, Sequence[ImageRef]]:
+    """The source's tuning images, or the photographs kept for tuning, and their source, where it has none of its own; ``count``
+    of them at most, evenly spread."""
     refs = workshop.source(source).tuning()
     if not refs:
         from semcom.source.photos import Photos
 
         source = Photos(size=source.size)
         refs = workshop.source(source).tuning()
+    if count is not None and count < len(refs):
+        refs = [refs[(2 * place + 1) * len(refs) // (2 * count)] for place in range(count)]
     return source, refs
 
 
-def tuning_images(workshop: Workshop, source) -> ImageBatch:
-    source, refs = tuning_refs(workshop, source)
+def tuning_images(workshop: Workshop, source, count: int | None = None) -> ImageBatch:
+    source, refs = tuning_refs(workshop, source, count)
     return workshop.images(source, tuple(ref.id for ref in refs))
 
 

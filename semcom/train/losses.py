@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -42,3 +44,8 @@ def hinge_critic(real: Tensor, made: Tensor) -> Tensor:
 
 def hinge_maker(made: Tensor) -> Tensor:
     return -made.mean()
+
+
+def matched(real: Sequence[Tensor], made: Sequence[Tensor]) -> Tensor:
+    """How far a critic's features of pictures differ, the mean over its layers (Wang et al. 2018, feature matching)."""
+    return sum((a - b).abs().mean() for a, b in zip(real, made, strict=True)) / len(real)

@@ -26,7 +26,7 @@ def make(name: str, packs: Sequence[str | Path], size: tuple[int, int], count: i
     named = Pretrained(name)
     file = named.file()
     model = named.load(device)
-    made = fit(model, _pictures([Pack.open(pack) for pack in packs], size, count, device), storage.digest(file))
+    made = fit(model, pictures([Pack.open(pack) for pack in packs], size, count, device), storage.digest(file))
     path = tables.path_of(file)
     temporary = path.with_name(f".{path.name}")
     made.save(temporary)
@@ -34,7 +34,7 @@ def make(name: str, packs: Sequence[str | Path], size: tuple[int, int], count: i
     return path
 
 
-def _pictures(packs: Sequence[Pack], size: tuple[int, int], count: int, device: str) -> Iterator[torch.Tensor]:
+def pictures(packs: Sequence[Pack], size: tuple[int, int], count: int, device: str) -> Iterator[torch.Tensor]:
     """Centred crops, float32 [B, 3, H, W]."""
     steps = Steps(packs, Augmentation(size), 1, 0, (0,))
     places = np.unique(np.linspace(0, len(steps.places) - 1, min(count, len(steps.places))).astype(int))

@@ -104,7 +104,8 @@ class LatentTransmitter:
             reason = f"a latent channel is {height * width} reals, and {reals} fit {budget.channel_uses} channel uses"
             count, reasons = 1, (reason,) * len(images)
         powers = self._powers(count, max(reals, 1) / (height * width), budget.part("latent").snr_db)
-        values, side = self._scaled(self.coder.leading(images.pixels, len(powers)), powers, max(reals, 1))
+        whole = max(reals, 1 if self.side_bits else height * width)  # of what is infeasible a channel, which is not sent
+        values, side = self._scaled(self.coder.leading(images.pixels, len(powers)), powers, whole)
         flat = self.power == "flat"
         return Message(
             parts={"latent": Reals(values, (len(powers), height, width), () if flat else tuple(powers.tolist()))},

@@ -40,7 +40,7 @@ ALLOWED = {
     "semcom.store": FOUNDATION,
     "semcom.sweep": PART | {"semcom.system", "semcom.scenario", "semcom.store", "semcom.stats", "semcom.metrics", "semcom.source"},
     "semcom.figures": FOUNDATION | {"semcom.store", "semcom.metrics"},
-    "semcom.train": FOUNDATION | {"semcom.models", "semcom.diffusion", "semcom.latents", "semcom.codecs", "semcom.scenario", "semcom.store"},
+    "semcom.train": FOUNDATION | {"semcom.models", "semcom.diffusion", "semcom.latents", "semcom.codecs", "semcom.maps", "semcom.scenario", "semcom.store"},
     "semcom.api": FOUNDATION | {"semcom.scenario", "semcom.sweep"},
     "semcom": {"semcom.api", "semcom.system", "semcom.types"},
 }

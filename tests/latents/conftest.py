@@ -8,9 +8,11 @@ import torch
 from diffusers import AutoencoderTiny
 
 from semcom.latents import tables
+from semcom.latents.coder import coder
 from semcom.latents.fitting import fit
 from semcom.models import storage
 from semcom.models.autoencoder import Autoencoder
+from semcom.models.denoiser import LatentDenoiser
 from semcom.models.pretrained import Pretrained
 from semcom.train.optimise import seeded
 from semcom.types import ImageBatch
@@ -61,6 +63,20 @@ def folders(tmp_path_factory, pixels):
     return made
 
 
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory, folders):
+    """A denoiser of the toy autoencoder's latents that was never trained, with weights in place of its first zeros."""
+    folder = tmp_path_factory.mktemp("denoiser")
+    own = coder(Pretrained(folders["own"]), "cpu")
+    with seeded("denoiser"):
+        net = LatentDenoiser(tuple(own.power.tolist()), (16, 16, 16), (1, 1, 1), heads=1, embedding=16)
+        for parameter in net.parameters():
+            parameter.data += 0.03 * torch.randn(parameter.shape)
+    storage.save_network(net, folder)
+    storage.write_facts(folder, {"of": {"name": "own", "sha256": storage.digest(own.file)}})
+    return str(folder)
+
+
 @torch.no_grad()
 def _lively(net):
     """Scale the last layer of a decoder that was never trained, so that its pictures show what comes in."""
@@ -79,3 +95,17 @@ def field():
     smooth[:, 1] += 0.8 * smooth[:, 0]
     smooth *= np.sqrt([2.0, 1.0, 0.5, 0.1])[None, :, None, None]
     return (smooth / np.sqrt(np.square(smooth).mean(axis=(1, 2, 3), keepdims=True))).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def denoiser_weights(tmp_path_factory, folders):
+    """A denoiser of the toy autoencoder's latents that was never trained, with weights in place of its first zeros."""
+    folder = tmp_path_factory.mktemp("denoiser")
+    own = coder(Pretrained(folders["own"]), "cpu")
+    with seeded("denoiser"):
+        net = LatentDenoiser(tuple(own.power.tolist()), (16, 16, 16), (1, 1, 1), heads=1, embedding=16)
+        for parameter in net.parameters():
+            parameter.data += 0.03 * torch.randn(parameter.shape)
+    storage.save_network(net, folder)
+    storage.write_facts(folder, {"of": {"name": "own", "encoder": own.encoder}})
+    return str(folder)

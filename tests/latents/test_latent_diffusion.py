@@ -11,7 +11,6 @@ from semcom.errors import ScenarioError, WeightsError
 from semcom.latents.coder import coder
 from semcom.latents.received import arrived
 from semcom.models import storage
-from semcom.models.denoiser import LatentDenoiser
 from semcom.models.pretrained import Pretrained
 from semcom.models.shipped import Shipped
 from semcom.protocols import Context
@@ -31,36 +30,22 @@ RATIO = "1/6"
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory, folders):
-    """A denoiser of the toy autoencoder's latents that was never trained, with weights in place of its first zeros."""
-    folder = tmp_path_factory.mktemp("denoiser")
-    own = coder(Pretrained(folders["own"]), "cpu")
-    with seeded("denoiser"):
-        net = LatentDenoiser(tuple(own.power.tolist()), (16, 16, 16), (1, 1, 1), heads=1, embedding=16)
-        for parameter in net.parameters():
-            parameter.data += 0.03 * torch.randn(parameter.shape)
-    storage.save_network(net, folder)
-    storage.write_facts(folder, {"of": {"name": "own", "encoder": own.encoder}})
-    return str(folder)
-
-
-@pytest.fixture(scope="session")
-def fast_weights(weights, folders, tmp_path_factory):
+def fast_weights(denoiser_weights, folders, tmp_path_factory):
     """The same with a fast mode, which was never trained either."""
     folder = tmp_path_factory.mktemp("fast")
-    net = with_fast_mode(Shipped(weights, "LatentDenoiser").load(), "denoiser")
+    net = with_fast_mode(Shipped(denoiser_weights, "LatentDenoiser").load(), "denoiser")
     with seeded("fast"):
         for name, parameter in net.named_parameters():
             parameter.data += 0.1 * torch.randn(parameter.shape) * name.startswith("fast_")
     storage.save_network(net, folder)
-    storage.write_facts(folder, Shipped(weights, "LatentDenoiser").facts())
+    storage.write_facts(folder, Shipped(denoiser_weights, "LatentDenoiser").facts())
     return str(folder)
 
 
 @pytest.fixture
-def receiver(folders, weights):
+def receiver(folders, denoiser_weights):
     def make(**fields):
-        return LatentDiffusion(autoencoder=folders["own"], weights=weights, **fields).build(Context())
+        return LatentDiffusion(autoencoder=folders["own"], weights=denoiser_weights, **fields).build(Context())
 
     return make
 
@@ -139,8 +124,19 @@ def test_lower_precision_is_that_of_denoiser_and_decoder_and_changes_little(fold
     exact, half = (receiver(steps=1, precision=name) for name in ("float32", "bf16"))
     error = (exact.decode(got, streams).pixels - half.decode(got, streams).pixels).square().mean().sqrt()
     assert 0 < float(error) < 4 * 2**-8
-    latents = latents_of(folders, images)
-    assert not torch.equal(half._pictures(latents, latents, 0), exact._pictures(latents, latents, 0))
+    latents, everything = latents_of(folders, images), torch.full((4,), 8)
+    assert not torch.equal(half._pictures(latents, everything), exact._pictures(latents, everything))
+
+
+def test_channels_that_nobody_decodes_are_left_unknown_on_the_way(folders, images, receiver):
+    """Levels start at that of what arrived, and the denoiser meets the other channels as not sent at every one of them."""
+    got, streams = sent(folders, images, channels=3)
+    made, seen = receiver(steps=3), []
+    made.network.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    made.decode(got, streams)
+    level = made.whole(arrived(made.coder, got.parts["latent"]))[1][:, :3]
+    assert len(seen) == 3 and torch.equal(seen[0][:, :3], level) and bool((seen[1][:, :3] < level).all())
+    assert all(bool(sigma[:, 3:].isinf().all()) for sigma in seen)
 
 
 def test_a_clean_channel_is_handed_over_to_the_plain_decoder(folders, images, receiver):
@@ -187,9 +183,10 @@ def test_pictures_do_not_depend_on_what_passes_with_them(folders, images, receiv
 def test_more_noise_takes_more_steps(folders, images, receiver):
     made = receiver()
     sigma = torch.tensor([0.1, 0.4, 0.9, 1.5, 5.0, math.inf])[:, None, None, None].expand(-1, 8, H, W)
-    counts = made._evaluations(sigma, torch.zeros(6, dtype=torch.bool)).tolist()
+    everything = torch.full((6,), 8)
+    counts = made._evaluations(sigma, torch.zeros(6, dtype=torch.bool), everything).tolist()
     assert counts == sorted(counts) and counts[0] == EVALUATIONS[0][1] and counts[-1] == EVALUATIONS[-1][1] <= 10
-    assert made._evaluations(sigma, torch.ones(6, dtype=torch.bool)).tolist() == [0] * 6
+    assert made._evaluations(sigma, torch.ones(6, dtype=torch.bool), everything).tolist() == [0] * 6
 
 
 def test_samples_differ_more_where_less_arrived_and_lost_elements_are_filled_in(folders, images, receiver):
@@ -209,7 +206,10 @@ def test_a_map_that_comes_with_the_message_conditions_the_picture(folders, image
     """The map alone is enough for a picture; guidance 1 is the map as it was trained, 0 leaves it out."""
     known = torch.ones(4, 8, 12, dtype=torch.bool)
     classes = torch.nn.functional.one_hot(torch.arange(4), 12).float()[:, :, None, None].expand(-1, -1, 8, 12)
-    shown = SimpleNamespace(soft_map=lambda received: SimpleNamespace(probabilities=classes, known=known))
+    shown = SimpleNamespace(
+        soft_map=lambda received: SimpleNamespace(probabilities=classes, known=known),
+        received_map=lambda received: SimpleNamespace(labels=torch.arange(4)[:, None, None].expand(-1, 64, 96)),
+    )
     monkeypatch.setitem(sys.modules, "semcom.maps", SimpleNamespace(received=shown))
     monkeypatch.setitem(sys.modules, "semcom.maps.received", shown)
     got, streams = sent(folders, images)
@@ -229,25 +229,25 @@ def test_a_map_that_comes_with_the_message_conditions_the_picture(folders, image
 @pytest.mark.parametrize(
     "channel", ["rayleigh", [{"kind": "ofdm"}, {"kind": "tdl", "speed_kmh": 30}], ["awgn", {"kind": "erasure", "probability": 0.2}]], ids=str
 )
-def test_it_receives_over_any_channel(folders, images, weights, channel):
+def test_it_receives_over_any_channel(folders, images, denoiser_weights, channel):
     system = System.of(
         {"kind": "vae_latent", "autoencoder": folders["own"], "channels": 4}, {"kind": "analog", "fill": "repeat"},
-        {"kind": "latent_diffusion", "autoencoder": folders["own"], "weights": weights, "steps": 2}, channel,
+        {"kind": "latent_diffusion", "autoencoder": folders["own"], "weights": denoiser_weights, "steps": 2}, channel,
     )  # fmt: skip
     result = system.send(images, 10.0, "1/12")
     assert bool(result.ok.all()) and bool(result.pixels.isfinite().all()) and isinstance(result.usage, Usage)
 
 
-def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, weights, receiver, tmp_path):
+def test_what_cannot_be_received_is_said_in_a_sentence(folders, images, denoiser_weights, receiver, tmp_path):
     with pytest.raises(ScenarioError, match="which are of the latents of 'own', and names the autoencoder"):
-        LatentDiffusion(autoencoder=folders["foreign"], weights=weights).build(Context())
-    with pytest.raises(ScenarioError, match="needs the real part 'latent' of `transmit: vae_latent`"):
+        LatentDiffusion(autoencoder=folders["foreign"], weights=denoiser_weights).build(Context())
+    with pytest.raises(ScenarioError, match="needs the part 'latent' of `transmit: vae_latent`"):
         receiver().decode(SimpleNamespace(parts={}, image_size=(64, 96)), Streams.of(images.ids))
     with pytest.raises(WeightsError, match="there are no weights 'nowhere'"):
         LatentDiffusion(autoencoder=folders["own"], weights="nowhere").build(Context())
     assert "there are no weights 'nowhere'" in LatentDiffusion(weights="nowhere").available()
     transmit = parse("transmit", {"kind": "vae_latent", "autoencoder": folders["foreign"]})
-    assert "give both the same" in LatentDiffusion(autoencoder=folders["own"], weights=weights).fits(transmit)
+    assert "give both the same" in LatentDiffusion(autoencoder=folders["own"], weights=denoiser_weights).fits(transmit)
     for wrong in ({"steps": -1}, {"steps": "many"}, {"solver": "magic"}, {"guidance": -1.0}, {"samples": -1}):
         with pytest.raises(ValueError):
             LatentDiffusion(**wrong)

@@ -1,23 +1,26 @@
 """Tuning: the best expected picture, per metric, on images that are never reported; a reference that bounds."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from semcom.errors import ScenarioError
 from semcom.scenario import load
 from semcom.sweep.prepare import prepare
 from semcom.sweep.tune import Tuner, tuning_images
 from semcom.types import Condition
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+SMALL = ["source.size=[64,64]", "channel.kind=rayleigh", "sweep.snr_db=[0,10,20]", "metrics=[psnr]", "bandwidth_ratio=1/6"]
 
 
 @pytest.fixture(scope="module")
 def tuned():
     """A small sweep of the quickstart's systems over Rayleigh fading, and its tuner."""
-    small = ["source.size=[64,64]", "channel.kind=rayleigh", "sweep.snr_db=[0,10,20]", "metrics=[psnr]", "bandwidth_ratio=1/6"]
-    scenario = load(SCENARIOS / "quickstart.yaml", overrides=small)
+    scenario = load(SCENARIOS / "quickstart.yaml", overrides=SMALL)
     prepared = prepare(scenario, "cpu")
     return scenario.points(), Tuner(prepared.workshop, prepared.measure, scenario.seed)
 
@@ -61,3 +64,27 @@ def test_tuning_images_are_not_reported(tuned):
     reported = {ref.digest for ref in source.images()}
     assert reported.isdisjoint(ref.digest for ref in source.tuning()) and source.tuning()
     assert not torch.equal(source.prior(), source.load([ref.id for ref in source.images()]).pixels.mean(dim=0))
+
+
+def test_metrics_that_share_their_settings_have_those_of_the_best_product(tuned):
+    points, alone = tuned
+    point, spec = points[0], system(points[0], "bit recovery").fix({"transmit.codec": "webp"})
+    spec = replace(spec, tuned={"link.mcs": spec.tuned["link.mcs"][::4]})
+    scenario = load(SCENARIOS / "quickstart.yaml", overrides=[*SMALL, "metrics=[psnr,ssim]", "tuning.together=[psnr,ssim]", "tuning.images=1"])
+    prepared = prepare(scenario, "cpu")
+    tuner = Tuner(prepared.workshop, prepared.measure, scenario.seed, scenario.tuning)
+    chosen = tuner.choose(spec, point)
+    assert chosen["psnr"] == chosen["ssim"]
+    images = tuning_images(tuner.workshop, point.source, 1)
+    assert len(images) == 1 and set(images.ids) < set(tuning_images(tuner.workshop, point.source).ids)
+    grey = tuner._mean(images, torch.full_like(images.pixels, 0.5), None)
+
+    def product(settings):
+        made = tuner.workshop.system(spec.resolve(settings), point.channel, point.source)
+        uses, condition = 64 * 64 * 3 // 6, Condition(point.snr_db)
+        arrived, success = tuner._arrived(made, images, made.budget(uses, condition)), made.link.success(condition, uses)
+        return math.prod(success * arrived[name] + (1 - success) * grey[name] for name in ("psnr", "ssim"))
+
+    assert product(chosen["psnr"]) == pytest.approx(max(product({"link.mcs": mcs}) for mcs in spec.tuned["link.mcs"]))
+    with pytest.raises(ScenarioError, match="tuning.together.*'lpips_alex' is not measured"):
+        load(SCENARIOS / "quickstart.yaml", overrides=[*SMALL, "tuning.together=[lpips_alex]"])
