@@ -67,9 +67,9 @@ FAMILIES = (
 )
 
 
-def message(kind: str, ratio: str, snr: float) -> tuple[Any, Any]:
+def message(kind: str, ratio: str, snr: float, autoencoder: str) -> tuple[Any, Any]:
     """(transmit, link) of a message."""
-    latent = {"kind": "vae_latent", "channels": CHANNELS[ratio]}
+    latent = {"kind": "vae_latent", "channels": CHANNELS[ratio], "autoencoder": autoencoder}
     bits = {"kind": "digital", "mcs": SCHEMES[max(level for level in SCHEMES if level <= max(snr, min(SCHEMES)))]}
     if kind == LATENT:
         return latent, "analog"
@@ -141,6 +141,7 @@ def wanted(given: argparse.Namespace) -> Iterator[Family]:
             continue
         kind, said = family.receive["kind"], dict(family.receive)
         said |= {"weights": weights[kind]} if kind in weights else {}
+        said |= {} if family.message == MAP else {"autoencoder": given.autoencoder}
         if kind != "latent_diffusion":
             yield replace(family, receive=said)
             continue
@@ -155,7 +156,7 @@ def wanted(given: argparse.Namespace) -> Iterator[Family]:
 
 def measured(given, tried, kind, ratio, snr, batches, clusters, metrics, context) -> Iterator[dict[str, Any]]:
     """A row an image and receiver, of all receivers of one kind of message at one point."""
-    transmit, link = message(kind, ratio, snr)
+    transmit, link = message(kind, ratio, snr, given.autoencoder)
     sender = registry.parse("transmit", transmit).build(context)
     carrier = registry.parse("link", link).build(registry.parse("channel", "awgn").build("cpu"), "cpu")
     condition = Condition(snr)
@@ -206,6 +207,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--decode", default="sent", choices=["sent", "all"])
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--autoencoder", default="autoencoder", help="weights that ship, or a folder")
     parser.add_argument("--images", type=int, default=16, help="evenly spread over the tuning images")
     parser.add_argument("--metrics", nargs="+", default=["lpips_squeeze", "psnr"], help="the first two are printed")
     parser.add_argument("--threads", type=int, default=2)

@@ -12,6 +12,8 @@ torch = lazy.load("torch")
 SIGMA_MAX = 40.0
 #: the last level before 0
 SIGMA_MIN = 0.03
+#: no level before 0 is above this one, however few there are
+LAST = 0.5
 #: how much closer levels lie near the end than in proportion (Karras et al. 2022, eq. 5: rho = 7)
 RHO = 7.0
 
@@ -19,25 +21,35 @@ RHO = 7.0
 def times(start: torch.Tensor, count: int, least: float = SIGMA_MIN, rho: float = RHO) -> torch.Tensor:
     """Levels float64 [count + 1, B] from ``start`` float [B] to 0, one evaluation at each but the last.
 
-    t_k = (a + k / (count - 1) (b - a))^rho with a = start^(1/rho), b = least^(1/rho): Karras et al. 2022, eq. 5. Where
-    ``start`` is inf the first level is inf and the second `SIGMA_MAX`: from nothing at all to noise is a step of its own.
-    A start below ``least`` gets levels that halve.
+    t_k = (a + k / (count - 1) (b - a))^rho with a = start^(1/rho), b = last^(1/rho): Karras et al. 2022, eq. 5. The last level
+    is ``least``, or that to which ``count`` levels lead that halve: what is left below is the last evaluation's to tell, and
+    a few evaluations that come down slowly make sharper pictures than a big step and one evaluation of what is clean already
+    (docs/receivers.md). Where ``start`` is inf the first level is inf and the second `SIGMA_MAX`: from nothing at all to noise
+    is a step of its own.
 
-    >>> times(torch.tensor([1.0]), 3)[:, 0].tolist()[::3], times(torch.tensor([math.inf]), 3)[:2, 0].tolist()
+    >>> times(torch.tensor([1.0]), 3)[::3, 0].tolist(), times(torch.tensor([math.inf]), 3)[:2, 0].round(decimals=9).tolist()
     ([1.0, 0.0], [inf, 40.0])
     """
     start = start.double().cpu()
     unknown = start.isinf()
-    rows = [_levels(min(value, SIGMA_MAX), count - int(lost), least, rho) for value, lost in zip(start.tolist(), unknown.tolist(), strict=True)]
+    rows = []
+    for value, lost in zip(start.tolist(), unknown.tolist(), strict=True):
+        value, number = min(value, SIGMA_MAX), count - int(lost)
+        rows.append(_levels(value, number, least if lost else _last(value, number, least), rho))
     return torch.tensor([[math.inf] * (count + 1 - len(row)) + row for row in rows], dtype=torch.float64).T
 
 
-def _levels(start: float, count: int, least: float, rho: float) -> list[float]:
-    """``count`` levels from ``start``, then 0."""
+def _last(start: float, count: int, least: float) -> float:
+    """The last level before 0: ``count`` levels halve on the way to it, where that does not lead below ``least``."""
+    halved = start / 2.0 ** (count - 1) if count > 0 else start
+    return halved if start <= least else min(max(halved, least), LAST)
+
+
+def _levels(start: float, count: int, last: float, rho: float) -> list[float]:
+    """``count`` levels from ``start`` to ``last``, then 0."""
     if count < 2:
         return [start] * count + [0.0]
-    end = min(least, start / 2.0 ** (count - 1)) if start <= least else least
-    a, b = start ** (1.0 / rho), end ** (1.0 / rho)
+    a, b = start ** (1.0 / rho), last ** (1.0 / rho)
     return [(a + k / (count - 1) * (b - a)) ** rho for k in range(count)] + [0.0]
 
 

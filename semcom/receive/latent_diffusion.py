@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import lazy_loader as lazy
@@ -77,6 +76,7 @@ class LatentDiffusion(NamedAutoencoder):
         receive: {kind: latent_diffusion, steps: auto, solver: multistep}
     """
 
+    VERSION: ClassVar[int] = 2  # only what is decoded is sampled; levels halve where steps are few; precision is the decoder's, too
     #: `map_and_latent` is understood as one of these
     TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"}) | MAPS
 
@@ -100,7 +100,9 @@ class LatentDiffusion(NamedAutoencoder):
         25.0, description="Es/N0 of the worst element from which the linear estimate is shown as it is, dB; null: never"
     )
     samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
-    precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the denoiser; its weights are float32")
+    precision: Literal["float32", "bf16", "fp16"] = Field(
+        "float32", description="arithmetic of denoiser and decoder; their weights are float32"
+    )
 
     @classmethod
     def choices(cls, field: str) -> tuple[Any, ...]:
@@ -163,10 +165,11 @@ class DiffusionReceiver:
         clean, ok = self._clean(found, len(values)), ok.to(values.device)
         planes = self._planes(received, values)
         ok = ok if planes is None else ok | planes[:, -1].flatten(1).any(1)
-        counts, draws = self._evaluations(sigma, clean), Draws(streams, values.shape[1:], values.device)
-        sent = 0 if found is None else found.values.shape[1]
-        latents = self._generated(values, sigma, planes, counts, self.how.solver, draws("shown"), self.fast)
-        pixels = self._pictures(latents, sigma, 0 if self.fast else sent)
+        sent, draws = 0 if found is None else found.values.shape[1], Draws(streams, values.shape[1:], values.device)
+        channels = self._channels(sigma, 0 if self.fast else sent)
+        counts = self._evaluations(sigma, clean, channels)
+        latents = self._generated(values, sigma, planes, counts, channels, self.how.solver, draws("shown"), self.fast)
+        pixels = self._pictures(latents, channels)
         if found is not None and bool((counts == 0).any()):  # what needs no denoiser is shown as the plain decoder shows it
             pixels = torch.where((counts == 0)[:, None, None, None].to(pixels.device), found.plain(self.coder), pixels)
         made = Reconstruction(torch.where(ok[:, None, None, None], pixels, GREY), ok, self._labels(received))
@@ -187,10 +190,21 @@ class DiffusionReceiver:
             return torch.zeros(rows, dtype=torch.bool)
         return found.within(10.0 ** (-self.how.hand_over_db / 20.0))
 
-    def _evaluations(self, sigma: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    def _channels(self, sigma: torch.Tensor, sent: int) -> torch.Tensor:
+        """int64 [B]: leading channels that the decoder gets, and that are sampled: the ``sent`` ones, where some of these arrived.
+
+        The others are left unknown on the way: samples of channels that nobody decodes would cost steps and tell nothing.
+        """
+        everything = torch.full((len(sigma),), len(self._power))
+        if self.how.decode == "all" or sent == 0:
+            return everything
+        return torch.where(sigma.isfinite().flatten(1).any(1).cpu(), sent, everything)
+
+    def _evaluations(self, sigma: torch.Tensor, clean: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
         """int64 [B]: how many evaluations each row takes."""
         if self.how.steps == "auto":
-            start = steps.start_of(sigma).cpu()
+            decoded = torch.arange(sigma.shape[1]) < channels[:, None]
+            start = steps.start_of(torch.where(decoded[:, :, None, None].to(sigma.device), sigma, 0.0)).cpu()
             limits = torch.tensor([limit for limit, _ in EVALUATIONS])
             counts = torch.tensor([count for _, count in EVALUATIONS])[torch.bucketize(start, limits)]
         else:
@@ -218,28 +232,35 @@ class DiffusionReceiver:
         return received_map(received).labels.to(self.coder.device)
 
     def _generated(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, solver: str, draws: Rows,
-        fast: bool = False,
-    ) -> torch.Tensor:
-        """Latents [B, C, h, w]; rows that take as many evaluations pass together."""
+        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, counts: torch.Tensor, channels: torch.Tensor,
+        solver: str, draws: Rows, fast: bool = False,
+    ) -> torch.Tensor:  # fmt: skip
+        """Latents [B, C, h, w] of the leading ``channels``; rows that take as many evaluations pass together."""
         made = torch.zeros_like(values)
-        for count in counts.unique().tolist():
-            for rows in (counts == count).nonzero()[:, 0].split(TOGETHER) if count else ():
+        for count, width in torch.stack([counts, channels], 1).unique(dim=0).tolist():
+            for rows in ((counts == count) & (channels == width)).nonzero()[:, 0].split(TOGETHER) if count else ():
                 some = rows.to(values.device)
-                shown = None if planes is None else planes[some]
-                made[some] = self._sampled(values[some], sigma[some], shown, count, solver, draws.select(rows), fast)
+                denoise = self._denoiser(None if planes is None else planes[some], fast)
+                made[some, :width] = self._sampled(denoise, values[some], sigma[some], count, width, solver, draws.select(rows))
         return made
 
     def _sampled(
-        self, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, count: int, solver: str, fresh: Callable, fast: bool
+        self, denoise: samplers.Denoise, values: torch.Tensor, sigma: torch.Tensor, count: int, width: int, solver: str, fresh: Rows
     ) -> torch.Tensor:
-        with torch.no_grad(), torch.autocast(values.device.type, torch.bfloat16, enabled=self.how.precision == "bf16"):
+        missing = (0, 0, 0, 0, 0, values.shape[1] - width)
+
+        def leading(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+            pad = torch.nn.functional.pad
+            return denoise(pad(x, missing), pad(s, missing, value=math.inf))[:, :width]
+
+        values, sigma = values[:, :width], sigma[:, :width]
+        with torch.no_grad(), self._arithmetic():
             if count == 1:  # the estimate itself, of a sample of the posterior too
-                return self._denoiser(planes, fast)(values, sigma)
+                return leading(values, sigma)
             # heun looks twice at each step but the first and the last
             stops = max(2, count // 2 + 1) if solver == "heun" else count
             levels = steps.times(steps.start_of(sigma), stops)
-            return samplers.SOLVERS[solver](self._denoiser(planes), values, sigma, levels, fresh)
+            return samplers.SOLVERS[solver](leading, values, sigma, levels, lambda: fresh()[:, :width])
 
     def _denoiser(self, planes: torch.Tensor | None, fast: bool = False) -> samplers.Denoise:
         def without(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -250,23 +271,29 @@ class DiffusionReceiver:
 
         return without if planes is None else samplers.guided(with_map, without, self.how.guidance)
 
-    def _pictures(self, latents: torch.Tensor, sigma: torch.Tensor, sent: int) -> torch.Tensor:
-        """Pixels of all channels, or of the ``sent`` leading ones, of unit RMS over them, where some of these arrived."""
-        if self.how.decode == "all" or sent in (0, len(self._power)):
-            return self.coder.pictures(latents)
-        some = sigma.isfinite().flatten(1).any(1)
-        pixels = self.coder.pictures(latents[:, :sent] / self._power[:sent].mean().sqrt())
-        if bool((~some).any()):
-            pixels[~some] = self.coder.pictures(latents[~some])
-        return pixels
+    def _pictures(self, latents: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+        """Pixels of the leading ``channels`` of each row, of unit RMS over them."""
+        parts, everything = [], len(self._power)
+        for width in channels.unique().tolist():
+            rows = (channels == width).nonzero()[:, 0]
+            some = latents[rows.to(latents.device), :width]
+            with self._arithmetic():
+                shown = self.coder.pictures(some if width == everything else some / self._power[:width].mean().sqrt())
+            parts.append((rows, shown.float()))
+        order = torch.cat([rows for rows, _ in parts]).argsort()
+        return torch.cat([shown for _, shown in parts])[order.to(latents.device)]
+
+    def _arithmetic(self) -> torch.autocast:
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.how.precision)
+        return torch.autocast(self._power.device.type, half, enabled=half is not None)
 
     def _with_samples(
         self, made: Reconstruction, values: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None, sent: int, draws: Draws
     ) -> Reconstruction:
         """With samples of the posterior, and their deviation at each pixel."""
-        counts = torch.full((len(values),), OF_A_SAMPLE)
+        counts, channels = torch.full((len(values),), OF_A_SAMPLE), self._channels(sigma, sent)
         drawn = [
-            self._pictures(self._generated(values, sigma, planes, counts, "ancestral", draws(f"sample {number}")), sigma, sent)
+            self._pictures(self._generated(values, sigma, planes, counts, channels, "ancestral", draws(f"sample {number}")), channels)
             for number in range(self.how.samples)
         ]
         return with_samples(made, drawn)

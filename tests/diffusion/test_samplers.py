@@ -173,7 +173,8 @@ def test_levels_fall_from_the_start_to_0_and_begin_with_inf_where_nothing_arrive
     assert levels.shape == (8, 4) and bool((levels[1:] < levels[:-1]).all()) and bool((levels[-1] == 0).all())
     assert levels[0].tolist() == pytest.approx([0.001, 0.3, 5.0, math.inf])
     assert float(levels[1, 3]) == pytest.approx(steps.SIGMA_MAX)
-    assert levels[-2, 1:].tolist() == pytest.approx([steps.SIGMA_MIN] * 3)
+    assert levels[-2].tolist() == pytest.approx([0.001 / 2**6, steps.SIGMA_MIN, 5.0 / 2**6, steps.SIGMA_MIN])
+    assert steps.times(torch.tensor([5.0, 0.5]), 2)[1].tolist() == pytest.approx([steps.LAST, 0.25])
     assert steps.times(torch.tensor([math.inf, 0.5]), 1).tolist() == [[math.inf, 0.5], [0.0, 0.0]]
     assert steps.start_of(torch.tensor([[0.1, 2.0], [0.1, 41.0], [math.inf, 0.0]])).tolist() == pytest.approx([2.0, math.inf, math.inf])
 

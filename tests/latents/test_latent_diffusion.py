@@ -118,6 +118,27 @@ def test_the_decoder_gets_the_channels_that_were_sent_or_all(folders, images, re
         torch.testing.assert_close(made.decode(got, streams).pixels, made.coder.pictures(given), rtol=0, atol=1e-5)
 
 
+def test_lower_precision_is_that_of_denoiser_and_decoder_and_changes_little(folders, images, receiver):
+    """bf16 keeps 8 bits of each product: some quarter of a percent a layer, of pixels in [0, 1]."""
+    got, streams = sent(folders, images)
+    exact, half = (receiver(steps=1, precision=name) for name in ("float32", "bf16"))
+    error = (exact.decode(got, streams).pixels - half.decode(got, streams).pixels).square().mean().sqrt()
+    assert 0 < float(error) < 4 * 2**-8
+    latents, everything = latents_of(folders, images), torch.full((4,), 8)
+    assert not torch.equal(half._pictures(latents, everything), exact._pictures(latents, everything))
+
+
+def test_channels_that_nobody_decodes_are_left_unknown_on_the_way(folders, images, receiver):
+    """Levels start at that of what arrived, and the denoiser meets the other channels as not sent at every one of them."""
+    got, streams = sent(folders, images, channels=3)
+    made, seen = receiver(steps=3), []
+    made.network.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    made.decode(got, streams)
+    level = made.whole(arrived(made.coder, got.parts["latent"]))[1][:, :3]
+    assert len(seen) == 3 and torch.equal(seen[0][:, :3], level) and bool((seen[1][:, :3] < level).all())
+    assert all(bool(sigma[:, 3:].isinf().all()) for sigma in seen)
+
+
 def test_a_clean_channel_is_handed_over_to_the_plain_decoder(folders, images, receiver):
     got, streams = sent(folders, images, 30.0)
     plain = Vae(autoencoder=folders["own"]).build(Context()).decode(got, streams).pixels
@@ -162,9 +183,10 @@ def test_pictures_do_not_depend_on_what_passes_with_them(folders, images, receiv
 def test_more_noise_takes_more_steps(folders, images, receiver):
     made = receiver()
     sigma = torch.tensor([0.1, 0.4, 0.9, 1.5, 5.0, math.inf])[:, None, None, None].expand(-1, 8, H, W)
-    counts = made._evaluations(sigma, torch.zeros(6, dtype=torch.bool)).tolist()
+    everything = torch.full((6,), 8)
+    counts = made._evaluations(sigma, torch.zeros(6, dtype=torch.bool), everything).tolist()
     assert counts == sorted(counts) and counts[0] == EVALUATIONS[0][1] and counts[-1] == EVALUATIONS[-1][1] <= 10
-    assert made._evaluations(sigma, torch.ones(6, dtype=torch.bool)).tolist() == [0] * 6
+    assert made._evaluations(sigma, torch.ones(6, dtype=torch.bool), everything).tolist() == [0] * 6
 
 
 def test_samples_differ_more_where_less_arrived_and_lost_elements_are_filled_in(folders, images, receiver):
