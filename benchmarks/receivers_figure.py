@@ -45,7 +45,7 @@ def draw(table: pd.DataFrame, metric: str, took: str, ratio: str):
         for row, cost in enumerate(("evaluations", took)):
             for ax, snr in zip(axes[row], snrs, strict=True):
                 for name, look in looks.items():
-                    part = table[(table["receiver"] == name) & (table["snr_db"] == snr)].sort_values(cost)
+                    part = table[(table["receiver"] == name) & (table["snr_db"] == snr)].sort_values("evaluations")
                     spread = [part["mean"] - part["low"], part["high"] - part["mean"]]
                     ax.errorbar(
                         part[cost], part["mean"], spread, label=name, color=look.color, marker=look.marker, linestyle=look.stroke,
@@ -58,6 +58,10 @@ def draw(table: pd.DataFrame, metric: str, took: str, ratio: str):
                     ax.set_xticks([0, 1, 2, 4, 10, 25, 100], ["0", "1", "2", "4", "10", "25", "100"])
                     ax.minorticks_off()
                     ax.set_title(f"{snr:g} dB, bandwidth ratio {ratio}")
+                else:
+                    ax.set_xticks([50, 100, 200, 400, 800, 1600], ["50", "100", "200", "400", "800", "1600"])
+                    ax.minorticks_off()
+                    ax.set_xlim(0.8 * table[cost].min(), 1.25 * max(MOST[cost], table[cost].max()))
                 ax.set_xlabel("network evaluations an image" if row == 0 else TIMES[took])
                 ax.grid(linewidth=0.3, color="#d0d0d0")
             axes[row][0].set_ylabel(NAMES.get(metric, metric))

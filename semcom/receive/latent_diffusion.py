@@ -30,8 +30,9 @@ torch = lazy.load("torch")
 MAP = "map"
 #: transmit kinds that send one
 MAPS = frozenset({"segmentation_map", "oracle_map", "index_map", "physical_map", "oracle_physical_map"})
-#: `steps: auto`: levels of noise, in units of unit-RMS latents, above which so many evaluations are taken
-EVALUATIONS = ((0.25, 2), (0.5, 4), (1.0, 5), (2.0, 6), (math.inf, 8))
+#: `steps: auto`: levels of noise, in units of unit-RMS latents, up to which so many evaluations are taken: the fewest that were best in
+#: LPIPS on the tuning images (docs/receivers.md has the table)
+EVALUATIONS = ((0.45, 1), (0.8, 2), (4.0, 3), (39.0, 5), (math.inf, 8))
 #: pictures that pass through the network together; memory, no number, depends on it
 TOGETHER = 16
 #: evaluations of the ancestral sampler, whose steps have to be finer than those of the others
