@@ -56,7 +56,7 @@ TABLE: dict[str, Pinned] = {
     ),
     "latent_denoiser": Pinned(
         "diffusion_pytorch_model.safetensors",
-        "28a479293b92e4fce97f688e1dcd61f6ab7f582d835377d63f1e9e4293a73971",
+        "eb613cd5c6d7fecaf9e27af5145378b1a2759bac25a0c099269cd85df4b30449",
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
     ),
     "label_map": Pinned(
