@@ -23,6 +23,13 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMVID = "source={kind: camvid, path: ../shared/data/camvid, every: 4}"
+CAMVID_8 = "source={kind: camvid, path: ../shared/data/camvid, every: 8}"
+LABELMEFACADE = "source={kind: labelmefacade, path: ../shared/data/labelmefacade, every: 8}"
+#: with LPIPS's weights in SEMCOM_WEIGHTS
+LPIPS = (
+    "metrics=[lpips_squeeze, semantic, psnr, ssim]", "tuning.together=[lpips_squeeze, miou]",
+    "figures.curves.metrics=[lpips_squeeze, miou, new_errors, psnr]",
+)  # fmt: skip
 #: name -> scenario, and what is set beside it
 RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{name: (name, ()) for name in (
@@ -31,6 +38,11 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     )},
     "semantic_maps_camvid": ("semantic_maps", (CAMVID,)),
     "gesco_legacy_camvid": ("gesco_legacy", (CAMVID,)),
+    "gesco_receivers_camvid": ("gesco_receivers", (CAMVID_8,)),
+    "receivers_camvid": ("receivers", (CAMVID_8, *LPIPS)),
+    "receivers_labelmefacade": ("receivers", (LABELMEFACADE, *LPIPS)),
+    "outage_camvid": ("outage", (CAMVID_8,)),
+    "inventions_camvid": ("inventions", (CAMVID_8,)),
 }  # fmt: skip
 TABLES = ("scenario.yaml", "table.csv", "differences.csv", "classes.csv")
 #: sheets of pictures, which are not ours to pass on, and what repeats the curves

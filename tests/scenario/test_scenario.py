@@ -324,11 +324,10 @@ def test_shipped_scenarios_load_and_round_trip(path, tmp_path):
 def test_validation_is_light():
     """No array library, no codec, no figure is needed to say that a scenario is right."""
     heavy = ["torch._C", "scipy", "skimage", "sionna", "lpips", "matplotlib.figure", "pandas", "pyarrow", "diffusers"]
-    code = f"import sys, time; t = time.perf_counter(); from semcom.scenario import load; load({str(SHIPPED[-1])!r}).points(); \
-print([name for name in {heavy} if name in sys.modules], time.perf_counter() - t)"
+    code = f"import sys; from semcom.scenario import load; load({str(SHIPPED[-1])!r}).points(); \
+print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.startswith("[] "), out
-    assert float(out.split()[-1]) < 5.0  # far less on an idle machine; a shared one may stall
+    assert out.strip() == "[]", out
 
 
 # the JSON schema
