@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import lazy_loader as lazy
 from pydantic import Field
 
-from semcom.component import Component
 from semcom.diffusion.draws import Draws, with_samples
-from semcom.errors import ScenarioError, WeightsError
-from semcom.latents.coder import LatentCoder, coder
+from semcom.errors import ScenarioError
+from semcom.latents.coder import LatentCoder
 from semcom.latents.dequantised import dequantised
-from semcom.latents.named import NamedAutoencoder
 from semcom.latents.received import Latents, arrived, whole
 from semcom.maps.received import PART, received_map, soft_map
-from semcom.models.shipped import Shipped
 from semcom.protocols import Context
 from semcom.receive.map_as_is import MapAsIs
+from semcom.receive.of_latents import OfLatents
 from semcom.rng import Streams
 from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
 
@@ -32,7 +30,7 @@ TOGETHER = 16
 PLACES = 4
 
 
-class Gan(NamedAutoencoder):
+class Gan(OfLatents):
     """Generates the picture in one pass from the label map, the latents, or both, whatever arrived of them.
 
     A SPADE generator, trained against a critic of pictures with their maps. It is told the noise level of every latent element,
@@ -57,6 +55,9 @@ class Gan(NamedAutoencoder):
         receive: {kind: gan, samples: 4}
     """
 
+    NETWORK: ClassVar[str] = "SpadeGenerator"
+    RECIPE: ClassVar[str] = "recipes/gan.yaml"
+    USES_DECODER: ClassVar[bool] = True
     #: every transmitter of latents or of a label map; `map_and_latent` is understood as one of these
     TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"}) | MapAsIs.TAKES
 
@@ -66,32 +67,8 @@ class Gan(NamedAutoencoder):
     samples: int = Field(0, ge=0, description="pictures that are drawn beside the one that is shown, and give its uncertainty")
     precision: Literal["float32", "bf16"] = Field("float32", description="arithmetic of the generator; its weights are float32")
 
-    def fits(self, transmit: Component) -> str | None:
-        if isinstance(transmit, NamedAutoencoder):
-            return self.same_autoencoder(transmit)
-        return "receive 'gan' ignores the map, and nothing else is sent; leave `map: ignore` out" if self.map == "ignore" else None
-
-    def available(self) -> str | None:
-        try:
-            Shipped(self.weights, "SpadeGenerator").file()
-        except WeightsError as error:
-            return str(error)
-        return super().available()
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "weights": Shipped(self.weights, "SpadeGenerator").identity()}
-
     def build(self, context: Context) -> GanReceiver:
-        made, source = coder(self.pretrained, context.device), Shipped(self.weights, "SpadeGenerator")
-        network, of = source.load(context.device), source.facts().get("of", {})
-        mine = self.identity()["autoencoder"]["weights"]
-        if made.side_bits or network.channels != made.channels or of.get("sha256", mine) != mine:
-            name = of.get("name", "another autoencoder")
-            raise ScenarioError(
-                f"receive: gan has weights '{self.weights}', which are of the latents of '{name}', and names the autoencoder "
-                f"'{self.autoencoder}'; train a generator for it (recipes/gan.yaml), or name that one"
-            )
-        return GanReceiver(self, made, network)
+        return GanReceiver(self, *self.loaded(context.device))
 
 
 class GanReceiver:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import lazy_loader as lazy
 from pydantic import Field
 
-from semcom.component import Component
 from semcom.diffusion import samplers, steps
 from semcom.diffusion.draws import Draws, Rows, with_samples
-from semcom.errors import ScenarioError, WeightsError
-from semcom.latents.coder import LatentCoder, coder
+from semcom.errors import ScenarioError
+from semcom.latents.coder import LatentCoder
 from semcom.latents.dequantised import dequantised
-from semcom.latents.named import NamedAutoencoder
 from semcom.latents.received import Latents, arrived, whole
-from semcom.models.shipped import Shipped
 from semcom.protocols import Context
+from semcom.receive.of_latents import OfLatents
 from semcom.rng import Streams
 from semcom.types import GREY, Received, ReceivedBits, ReceivedReals, Reconstruction
 
@@ -39,7 +37,7 @@ TOGETHER = 16
 OF_A_SAMPLE = 25
 
 
-class LatentDiffusion(NamedAutoencoder):
+class LatentDiffusion(OfLatents):
     """Generates the picture from the latents that arrived: diffusion, started at the noise level of each element.
 
     An unbiased latent that arrived is clean latent plus noise, which is where a diffusion model starts. The denoiser
@@ -77,6 +75,8 @@ class LatentDiffusion(NamedAutoencoder):
         receive: {kind: latent_diffusion, steps: auto, solver: multistep}
     """
 
+    NETWORK: ClassVar[str] = "LatentDenoiser"
+    RECIPE: ClassVar[str] = "recipes/latent_denoiser.yaml"
     VERSION: ClassVar[int] = 2  # only what is decoded is sampled; levels halve where steps are few; precision is the decoder's, too
     #: `map_and_latent` is understood as one of these
     TAKES: ClassVar[frozenset[str]] = frozenset({"vae_latent", "vae_latent_quantised"}) | MAPS
@@ -109,30 +109,8 @@ class LatentDiffusion(NamedAutoencoder):
     def choices(cls, field: str) -> tuple[Any, ...]:
         return {"guidance": (1.0, 1.5, 2.0), "decode": ("sent", "all")}.get(field, ())
 
-    def fits(self, transmit: Component) -> str | None:
-        if isinstance(transmit, NamedAutoencoder):
-            return self.same_autoencoder(transmit)
-        return "receive 'latent_diffusion' ignores the map, and nothing else is sent; leave `map: ignore` out" if self.map == "ignore" else None
-
-    def available(self) -> str | None:
-        try:
-            Shipped(self.weights, "LatentDenoiser").file()
-        except WeightsError as error:
-            return str(error)
-        return super().available()
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "weights": Shipped(self.weights, "LatentDenoiser").identity()}
-
     def build(self, context: Context) -> DiffusionReceiver:
-        made, source = coder(self.pretrained, context.device), Shipped(self.weights, "LatentDenoiser")
-        network, of = source.load(context.device), source.facts().get("of", {})
-        if made.side_bits or network.channels != made.channels or of.get("encoder", made.encoder) != made.encoder:
-            name = of.get("name", "another autoencoder")
-            raise ScenarioError(
-                f"receive: latent_diffusion has weights '{self.weights}', which are of the latents of '{name}', and names the "
-                f"autoencoder '{self.autoencoder}'; train a denoiser for it (recipes/latent_denoiser.yaml), or name that one"
-            )
+        made, network = self.loaded(context.device)
         if self.steps == "fast" and not network.has_fast:
             raise ScenarioError(
                 f"receive: latent_diffusion has steps: fast, and its weights '{self.weights}' have no fast mode; give a number of "

@@ -63,20 +63,6 @@ def folders(tmp_path_factory, pixels):
     return made
 
 
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory, folders):
-    """A denoiser of the toy autoencoder's latents that was never trained, with weights in place of its first zeros."""
-    folder = tmp_path_factory.mktemp("denoiser")
-    own = coder(Pretrained(folders["own"]), "cpu")
-    with seeded("denoiser"):
-        net = LatentDenoiser(tuple(own.power.tolist()), (16, 16, 16), (1, 1, 1), heads=1, embedding=16)
-        for parameter in net.parameters():
-            parameter.data += 0.03 * torch.randn(parameter.shape)
-    storage.save_network(net, folder)
-    storage.write_facts(folder, {"of": {"name": "own", "sha256": storage.digest(own.file)}})
-    return str(folder)
-
-
 @torch.no_grad()
 def _lively(net):
     """Scale the last layer of a decoder that was never trained, so that its pictures show what comes in."""

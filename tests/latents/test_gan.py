@@ -42,7 +42,7 @@ def weights(tmp_path_factory, folders):
         for parameter in net.parameters():
             parameter.data += 0.05 * torch.randn(parameter.shape)
     storage.save_network(net, folder)
-    storage.write_facts(folder, {"of": {"name": "own", "sha256": storage.digest(own.file)}})
+    storage.write_facts(folder, {"of": {"name": "own", "encoder": own.encoder, "decoder": storage.digest(own.file)}})
     return str(folder)
 
 
