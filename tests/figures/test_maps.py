@@ -217,14 +217,14 @@ def test_a_panel_shows_references_where_it_names_them():
 def test_numbers_are_shades_of_rising_lightness_with_a_bar_that_says_what_they_are(tmp_path):
     values = np.linspace(0.0, 0.3, TRUTH.size, dtype=np.float32).reshape(TRUTH.shape)
     shades = Shades.over([values, 0.1 * values], "deviation, share of peak white")
-    assert shades.most == 0.5  # the next round number
-    lightnesses = [lightness(colour) for colour in shades.painted(np.linspace(0.0, 0.5, 12)[None])[0]]
-    assert min(np.diff(lightnesses)) > 4 and (shades.painted(np.array([[0.9]])) == shades.painted(np.array([[0.5]]))).all()
+    assert shades.most == 0.3  # the next round number
+    lightnesses = [lightness(colour) for colour in shades.painted(np.linspace(0.0, 0.3, 12)[None])[0]]
+    assert min(np.diff(lightnesses)) > 4 and (shades.painted(np.array([[0.9]])) == shades.painted(np.array([[0.3]]))).all()
     cells = {("0 dB", "uncertainty"): Cell(values, "AUROC 0.81", shades=shades), ("0 dB", "shown"): Cell(stored.picture(TRUTH, 5.0))}
     fig = sheet(TRUTH.shape, {}, cells, ["0 dB"], ["shown", "uncertainty"], "original", style.COLUMN, note="A rule that is longer than one line. " * 3)
     fig.draw_without_rendering()
     bar = next(ax for ax in fig.axes if ax.get_label() == "sample of the shades")
-    assert [t.get_text() for t in bar.get_xticklabels()] == ["0", "0.25", "≥ 0.5"]
+    assert [t.get_text() for t in bar.get_xticklabels()] == ["0", "0.15", "≥ 0.3"]
     shown = [t for t in fig.findobj(Text) if t.get_text().strip() and t.get_visible()]
     assert min(t.get_fontsize() for t in shown) >= 7
     boxes = [t.get_window_extent() for t in shown]

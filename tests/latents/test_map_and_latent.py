@@ -110,7 +110,7 @@ def test_a_scheme_that_both_ends_know_costs_no_header(folders, scenes):
         registry.parse("link", {"kind": "adaptive", "told": False, "csit": "perfect"})
 
 
-def test_each_receiver_takes_its_part(folders, scenes, weights):
+def test_each_receiver_takes_its_part(folders, scenes, denoiser_weights):
     """The latent alone is that of `vae_latent` over the same uses; the map is the map; a generative receiver shows both."""
     system = made(folders, "vae", channels=8)
     budget, streams = system.budget(USES, Condition(8.0)), Streams.of(scenes.ids)
@@ -119,20 +119,20 @@ def test_each_receiver_takes_its_part(folders, scenes, weights):
     assert torch.equal(alone.encode(scenes, budget, streams).parts["latent"].values, message.parts["latent"].values)
     assert bool(system.send(scenes, 8.0, RATIO).ok.all())
     shown = made(folders, "map_as_is").send(scenes, 8.0, RATIO)
-    both = made(folders, diffusion(weights)).send(scenes, 8.0, RATIO)
+    both = made(folders, diffusion(denoiser_weights)).send(scenes, 8.0, RATIO)
     assert torch.equal(both.labels, shown.labels) and bool((shown.labels != UNKNOWN).all())
-    blind = made(folders, diffusion(weights, map="ignore")).send(scenes, 8.0, RATIO)
+    blind = made(folders, diffusion(denoiser_weights, map="ignore")).send(scenes, 8.0, RATIO)
     assert blind.labels is None and float((blind.pixels - both.pixels).abs().max()) > 1e-4
 
 
-def test_without_its_map_a_picture_is_that_of_the_latent_and_without_its_latent_that_of_the_map(folders, scenes, weights):
+def test_without_its_map_a_picture_is_that_of_the_latent_and_without_its_latent_that_of_the_map(folders, scenes, denoiser_weights):
     hopeless = {"kind": "digital", "mcs": "256qam-5/6"}
-    seeing, blind = (made(folders, diffusion(weights, **fields), link(of_map=hopeless)) for fields in ({}, {"map": "ignore"}))
+    seeing, blind = (made(folders, diffusion(denoiser_weights, **fields), link(of_map=hopeless)) for fields in ({}, {"map": "ignore"}))
     lost = seeing.send(scenes, 0.0, RATIO)
     assert lost.counts["frame_failures"].tolist() == [1] * 4 and bool(lost.ok.all()) and bool((lost.labels == UNKNOWN).all())
     torch.testing.assert_close(lost.pixels, blind.send(scenes, 0.0, RATIO).pixels, rtol=0, atol=1e-5)
 
-    system, streams = made(folders, diffusion(weights)), Streams.of(scenes.ids)
+    system, streams = made(folders, diffusion(denoiser_weights)), Streams.of(scenes.ids)
     message = system.transmit.encode(scenes, system.budget(USES, Condition(8.0)), streams)
     got = system.link.send(message, [Condition(8.0)] * 4, streams)
     latent = got.parts["latent"]
@@ -143,8 +143,8 @@ def test_without_its_map_a_picture_is_that_of_the_latent_and_without_its_latent_
     assert not made(folders, "vae").receive.decode(replace(got, parts={**got.parts, "latent": nothing}), streams).ok.any()
 
 
-def test_pictures_do_not_depend_on_what_is_sent_with_them(folders, scenes, weights):
-    system = made(folders, diffusion(weights, guidance=2.0), channels=3)
+def test_pictures_do_not_depend_on_what_is_sent_with_them(folders, scenes, denoiser_weights):
+    system = made(folders, diffusion(denoiser_weights, guidance=2.0), channels=3)
     together = system.send(scenes, 2.0, RATIO)
     for row in range(4):
         alone = system.send(scenes.select([row]), 2.0, RATIO)

@@ -160,7 +160,7 @@ def test_components_from_outside(scenario, outside):
     found = sentence(scenario, [system, ("LINK", "analog"), ("'outside:Ears'", "image_codec")], **allowed)
     assert "systems.waves.receive: receive 'image_codec' does not understand transmit 'waves'; allowed: " in found
     found = sentence(scenario, [system, ("LINK", "analog"), ("'outside:Waves'", "image_codec")], **allowed)
-    assert "receive 'ears' does not understand transmit 'image_codec'; allowed: image_codec" in found
+    assert "receive 'ears' does not understand transmit 'image_codec'; allowed: codec_diffusion, diffusers_pipeline, image_codec, prior" in found
     # what understands a transmitter understands one derived from it
     scenario(replace=[system, ("LINK", "analog"), ("outside:Waves", "outside:Louder")], **allowed)
     for wrong, says in [("outside:NotOne", "is no description"), ("outside:Nobody", "cannot be imported"), ("outside:", "expected a name or")]:
