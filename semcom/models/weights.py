@@ -59,6 +59,11 @@ TABLE: dict[str, Pinned] = {
         "eb613cd5c6d7fecaf9e27af5145378b1a2759bac25a0c099269cd85df4b30449",
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
     ),
+    "gan": Pinned(
+        "diffusion_pytorch_model.safetensors",
+        "ed91bfd3008066e4130519b280fed503308a15dfb6b08e234c9a0b3515f1d29f",
+        "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
+    ),
     "label_map": Pinned(
         "label_map.safetensors",
         "63ce2c70cb63be2b2e1503d842e7893167b5b198076b56b0188e49bacd3d3801",

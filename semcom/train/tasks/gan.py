@@ -255,7 +255,7 @@ class Training:
             f"generator of pictures in one pass, from {network.channels} latent channels with a noise level for each element, a label map, "
             f"or both, trained from {air.snr_db[0]:g} to {air.snr_db[1]:g} dB and with maps alone"
         )
-        told = {"name": task.autoencoder, "decoder": storage.digest(self.file)}
+        told = {"name": task.autoencoder, "encoder": storage.encoder_digest(self.file), "decoder": storage.digest(self.file)}
         return {"what": what, "losses": task.losses.named(), "of": told}
 
 
