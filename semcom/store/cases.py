@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from semcom.classes import NAMES
-from semcom.store.panel import Cell, first_transmissions, places
+from semcom.store.panel import Cell, first_transmissions, places, shown_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def worst_cases(plan: Mapping[str, Any], rows: pd.DataFrame) -> list[Case]:
     axis, shown = places(plan["entries"], figures.get("inventions") or {}, figures)
     found, taken = [], {entry["system"]: set() for _, entry in shown}
     for value, entry in shown:
-        unit = entry["unit"].get("new_errors") or next(iter(entry["unit"].values()))
+        unit = entry["unit"].get("new_errors") or shown_unit(entry)
         counted = {image: _count(first.loc[(unit, image)], numbers) for image in images if (unit, image) in first.index}
         left = {image: count for image, count in counted.items() if count and image not in taken[entry["system"]]}
         if left:

@@ -34,7 +34,14 @@ def panel_cells(entries: Sequence[Mapping[str, Any]], images: Sequence[str], fig
     axis, shown = places(entries, panel, figures)
     for image in panel.get("images") or list(images)[:1]:
         for value, entry in shown:
-            yield Cell(entry["system"], axis, value, next(iter(entry["unit"].values())), image)
+            yield Cell(entry["system"], axis, value, shown_unit(entry), image)
+
+
+def shown_unit(entry: Mapping[str, Any]) -> str:
+    """The unit whose pictures a panel shows where settings were chosen per metric: those for PSNR, which it prints, or else for the
+    first metric by name. It does not depend on the order of a mapping, which a file does not keep."""
+    unit = entry["unit"]
+    return unit.get("psnr") or unit[min(unit)]
 
 
 def places(

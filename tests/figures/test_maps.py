@@ -16,7 +16,7 @@ from semcom.figures.sheet import Cell, Shades, sheet
 from semcom.figures.sheets import sheet_figures
 from semcom.figures.textures import CLASS_KINDS, FINENESS, painted
 from semcom.store.labels import UNKNOWN_COLOUR, read_labels, write_labels
-from semcom.store.panel import panel_cells
+from semcom.store.panel import panel_cells, shown_unit
 from semcom.store.reader import read_json, read_plane
 from semcom.store.writer import write_plane
 
@@ -233,3 +233,9 @@ def test_numbers_are_shades_of_rising_lightness_with_a_bar_that_says_what_they_a
     write_plane(tmp_path / "plane.png", values)
     np.testing.assert_allclose(read_plane(tmp_path / "plane.png"), values, atol=0.5 / 65535 + 1e-6)
     assert read_plane(tmp_path / "none.png") is None
+
+
+def test_a_panel_shows_the_pictures_whose_psnr_it_prints_in_whatever_order_a_file_has_the_metrics():
+    for unit in ({"psnr": "a", "miou": "b"}, {"miou": "b", "psnr": "a"}):
+        assert shown_unit({"unit": unit}) == "a"
+    assert shown_unit({"unit": {"ssim": "c", "miou": "b"}}) == shown_unit({"unit": {"miou": "b", "ssim": "c"}}) == "b"
