@@ -19,7 +19,7 @@ test-slow: $(VENV)/.installed-test
 
 figure: demo
 	cp results/quickstart/figures/overview.png docs/quickstart_curves.png
-	cp results/quickstart/figures/panel_astronaut.png docs/quickstart_panel.png
+	cp results/quickstart/figures/panel_report_0_00000.png docs/quickstart_panel.png
 
 reference: $(VENV)/.installed
 	$(BIN)/python benchmarks/reference.py

@@ -42,7 +42,7 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "gesco_receivers_camvid": ("gesco_receivers", (CAMVID_8,)),
     "receivers_camvid": ("receivers", (CAMVID_8, *LPIPS)),
     "receivers_labelmefacade": ("receivers", (LABELMEFACADE, *LPIPS)),
-    "outage_camvid": ("outage", (CAMVID_8,)),
+    "outage_camvid": ("outage", (CAMVID_8, "repeats=8")),
     "inventions_camvid": ("inventions", (CAMVID_8,)),
 }  # fmt: skip
 TABLES = ("scenario.yaml", "table.csv", "differences.csv", "classes.csv")
