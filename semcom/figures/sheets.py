@@ -39,7 +39,7 @@ def sheet_figures(layout: Layout, plan: Mapping[str, Any]) -> Iterator[tuple[str
     errors over the SNR, and everything at each SNR; the samples of each system that draws any, and the worst pictures of each."""
     images = [ref["id"] for refs in plan["images"].values() for ref in refs]
     by_image: dict[str, list[Place]] = {}
-    for place in panel_cells(plan["entries"], images, plan["figures"]):
+    for place in panel_cells(plan, images):
         by_image.setdefault(place.image, []).append(place)
     if not by_image:
         return

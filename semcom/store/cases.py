@@ -47,7 +47,7 @@ def worst_cases(plan: Mapping[str, Any], rows: pd.DataFrame) -> list[Case]:
     axis, shown = places(plan["entries"], figures.get("inventions") or {}, figures)
     found, taken = [], {entry["system"]: set() for _, entry in shown}
     for value, entry in shown:
-        unit = entry["unit"].get("new_errors") or shown_unit(entry)
+        unit = entry["unit"].get("new_errors") or shown_unit(entry, plan["metrics"])
         counted = {image: _count(first.loc[(unit, image)], numbers) for image in images if (unit, image) in first.index}
         left = {image: count for image, count in counted.items() if count and image not in taken[entry["system"]]}
         if left:

@@ -24,24 +24,23 @@ class Cell:
     image: str
 
 
-def panel_cells(entries: Sequence[Mapping[str, Any]], images: Sequence[str], figures: Mapping[str, Any]) -> Iterator[Cell]:
+def panel_cells(plan: Mapping[str, Any], images: Sequence[str]) -> Iterator[Cell]:
     """The cells of the scenario's panels, at the first point of every other axis.
 
-    ``entries`` are the plan's, as stored; a tuned system is shown with the settings tuned for its first metric.
+    ``plan`` as it is stored; a tuned system is shown with the settings that were tuned for the plan's first metric.
     Rows are SNRs, or where only one is met, values of the axis that curves are drawn over.
     """
-    panel = figures.get("panel") or {}
-    axis, shown = places(entries, panel, figures)
+    panel = plan["figures"].get("panel") or {}
+    axis, shown = places(plan["entries"], panel, plan["figures"])
     for image in panel.get("images") or list(images)[:1]:
         for value, entry in shown:
-            yield Cell(entry["system"], axis, value, shown_unit(entry), image)
+            yield Cell(entry["system"], axis, value, shown_unit(entry, plan["metrics"]), image)
 
 
-def shown_unit(entry: Mapping[str, Any]) -> str:
-    """The unit whose pictures a panel shows where settings were chosen per metric: those for PSNR, which it prints, or else for the
-    first metric by name. It does not depend on the order of a mapping, which a file does not keep."""
-    unit = entry["unit"]
-    return unit.get("psnr") or unit[min(unit)]
+def shown_unit(entry: Mapping[str, Any], metrics: Sequence[str]) -> str:
+    """The unit whose pictures a panel shows where settings were chosen per metric: that of the first of ``metrics``, which it prints.
+    An entry's own order says nothing: a file does not keep it."""
+    return next(entry["unit"][metric] for metric in metrics if metric in entry["unit"])
 
 
 def places(

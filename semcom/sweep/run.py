@@ -82,7 +82,7 @@ class Run:
     def _compute(self, prepared: Prepared, record: dict[str, Any]) -> Iterator[Progress]:
         stored = Stored.read(self.layout)
         images = [ref["id"] for refs in record["images"].values() for ref in refs]
-        shown = frozenset((cell.unit, cell.image) for cell in panel_cells(record["entries"], images, record["figures"]))
+        shown = frozenset((cell.unit, cell.image) for cell in panel_cells(record, images))
         bench = Bench(prepared.workshop, prepared.measure, pictures=shown, layout=self.layout)
         batches = list(self.plan.batches(self.scenario.execution.batch_size))
         pending = [batch for batch in batches if not stored.holds(batch, shown)]

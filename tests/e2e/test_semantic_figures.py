@@ -51,7 +51,7 @@ def cells(layout):
     plan = read_json(layout.plan)
     images = [ref["id"] for refs in plan["images"].values() for ref in refs]
     rows = read_batches(layout).set_index(["unit", "image"])
-    return [(cell, rows.loc[(cell.unit, cell.image)]) for cell in panel_cells(plan["entries"], images, plan["figures"])], plan
+    return [(cell, rows.loc[(cell.unit, cell.image)]) for cell in panel_cells(plan, images)], plan
 
 
 def read(picture):

@@ -192,22 +192,26 @@ def test_a_folder_without_maps_has_the_pictures_alone(tmp_path):
     assert list(dict(sheet_figures(layout, plan))) == [f"panel_{stored.IMAGE}"]
 
 
+def planned(entries, figures):
+    return {"entries": entries, "figures": figures, "metrics": ["psnr"]}
+
+
 def entry(system, at, role="system", **values):
     return {"system": system, "role": role, "snr_db": at, "values": values, "unit": {"psnr": f"{system} {at} {values}"}}
 
 
 def test_rows_of_a_panel_are_snrs_or_else_the_axis_of_the_curves():
     over_snr = [entry(system, snr, snr_db=snr, loss=loss) for system in "ab" for loss in (0.1, 0.2) for snr in (0.0, 5.0)]
-    cells = list(panel_cells(over_snr, ["one", "two"], {"curves": {"axis": "loss"}, "panel": {}}))
+    cells = list(panel_cells(planned(over_snr, {"curves": {"axis": "loss"}, "panel": {}}), ["one", "two"]))
     assert [(c.system, c.axis, c.at, c.image) for c in cells] == [(s, "snr_db", snr, "one") for snr in (0.0, 5.0) for s in "ab"]
     over_loss = [one for one in over_snr if one["snr_db"] == 5.0]
-    cells = list(panel_cells(over_loss, ["one"], {"curves": {"axis": "loss"}}))
+    cells = list(panel_cells(planned(over_loss, {"curves": {"axis": "loss"}}), ["one"]))
     assert [(c.system, c.axis, c.at) for c in cells] == [(s, "loss", loss) for loss in (0.1, 0.2) for s in "ab"]
 
 
 def test_a_panel_shows_references_where_it_names_them():
     entries = [entry("a", 0.0), entry("b", 0.0), entry("prior", 0.0, role="reference"), entry("a: x", 0.0, role="member")]
-    shown = lambda panel: [cell.system for cell in panel_cells(entries, ["one"], {"panel": panel})]  # noqa: E731
+    shown = lambda panel: [cell.system for cell in panel_cells(planned(entries, {"panel": panel}), ["one"])]  # noqa: E731
     assert shown({}) == ["a", "b"] and shown({"systems": ["prior", "b"]}) == ["b", "prior"]
 
 
@@ -235,7 +239,6 @@ def test_numbers_are_shades_of_rising_lightness_with_a_bar_that_says_what_they_a
     assert read_plane(tmp_path / "none.png") is None
 
 
-def test_a_panel_shows_the_pictures_whose_psnr_it_prints_in_whatever_order_a_file_has_the_metrics():
+def test_a_panel_shows_the_pictures_whose_metric_it_prints_in_whatever_order_a_file_has_them():
     for unit in ({"psnr": "a", "miou": "b"}, {"miou": "b", "psnr": "a"}):
-        assert shown_unit({"unit": unit}) == "a"
-    assert shown_unit({"unit": {"ssim": "c", "miou": "b"}}) == shown_unit({"unit": {"miou": "b", "ssim": "c"}}) == "b"
+        assert shown_unit({"unit": unit}, ["psnr", "miou"]) == "a" and shown_unit({"unit": unit}, ["ssim", "miou", "psnr"]) == "b"
