@@ -33,7 +33,7 @@ TABLE: dict[str, Pinned] = {
         "CamVid (Brostow et al. 2008) research use; LabelMeFacade (Froehlich et al. 2010) non-commercial research",
         also=(
             ("weights_int8.tables.npz", "66fc936ae045c8be075b3ca16e431ec13ed22516d58943e716d9e8d2b0dae539"),
-            ("semcom.json", "fae00fecc16b73c8278aac6096c2c80a8cba7291cd5e15a350e24c833bb83fbc"),
+            ("semcom.json", "a5440349b214779f2221db62b0101775274919c8c08d2cb5836b0ecd24a49db5"),
             ("weights_int8.codecs.json", "ff63c4c1403ebdf446faef5439ae2c3d449b7b90896eb97e0d785180cdb93952"),
         ),
     ),
