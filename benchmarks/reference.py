@@ -39,7 +39,6 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "semantic_maps_camvid": ("semantic_maps", (CAMVID,)),
     "gesco_legacy_camvid": ("gesco_legacy", (CAMVID,)),
     "latent_diffusion_camvid": ("latent_diffusion", (CAMVID, "metrics=[lpips_squeeze, psnr, ssim]")),
-    "gesco_receivers_camvid": ("gesco_receivers", (CAMVID_8,)),
     "receivers_camvid": ("receivers", (CAMVID_8, *LPIPS)),
     "receivers_labelmefacade": ("receivers", (LABELMEFACADE, *LPIPS)),
     "outage_camvid": ("outage", (CAMVID_8, "repeats=8")),
